@@ -1,0 +1,348 @@
+"""The table registry: every stored table with its columns, units, keys and meaning.
+
+One description drives the Parquet IO (:mod:`dagster_project.tables.store`), the blocking schema
+checks and the column metadata shown in the UI. Nothing else in the project says what a column is.
+The exported instruction dataset has its own schema beside its writer in ``prompts``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MEASURES = "list<struct<name:string,value:float64,unit:string>>"
+LABELS = "list<struct<scope:string,name:string,value:string,source:string>>"
+EVENTS = (
+    "list<struct<kind:string,channels:list<string>,t0_s:float64,t1_s:float64,source:string,"
+    "measures:list<struct<name:string,value:float64,unit:string>>>>"
+)
+SENTENCES = "list<struct<text:string,section:string,evidence:list<string>>>"
+MESSAGES = "list<struct<role:string,content:string>>"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its type, unit (``""`` where it has none) and meaning."""
+
+    name: str
+    dtype: str
+    meaning: str
+    unit: str = ""
+    is_nullable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table.
+
+    Parameters
+    ----------
+    name
+        Name of the table and of the asset that writes it, unless ``asset`` says otherwise.
+    meaning
+        One sentence for the UI.
+    key
+        Columns whose values are unique together within a partition.
+    columns
+        In stored order.
+    asset
+        The asset that writes it.
+    upstream
+        Tables its rows are derived from, for column lineage.
+    """
+
+    name: str
+    meaning: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    asset: str = ""
+    upstream: tuple[str, ...] = ()
+
+    @property
+    def written_by(self) -> str:
+        """Name of the asset that writes this table."""
+        return self.asset or self.name
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of the columns in stored order."""
+        return tuple(column.name for column in self.columns)
+
+
+_SEGMENT_ID = Column("segment_id", "string", "segment the row belongs to")
+
+_RECORDINGS = (
+    Column("recording_id", "string", "hash of corpus and root-relative path"),
+    Column("corpus", "string", "registry key of the corpus"),
+    Column("shard", "string", "partition key"),
+    Column("subject_id", "string", "salted hash of the identity shared by the leakage group"),
+    Column("session", "string", "session or run within the subject, as the corpus numbers it"),
+    Column("path", "string", "path relative to the data root; stored in this table only"),
+    Column("format", "string", "file format"),
+    Column("status", "string", "accepted or rejected"),
+    Column("reject_cause", "string", "why the file was set aside", is_nullable=True),
+    Column("sfreq_hz", "float64", "native sampling rate", "Hz", is_nullable=True),
+    Column("duration_s", "float64", "recorded time", "s", is_nullable=True),
+    Column("n_gaps", "int32", "discontinuities inside the file", is_nullable=True),
+    Column("channel_schema", "string", "what the rows of its segments are", is_nullable=True),
+    Column("line_freq_hz", "float32", "mains frequency of the recording site", "Hz"),
+    Column("band_low_hz", "float32", "lower edge of the usable band", "Hz", is_nullable=True),
+    Column("band_high_hz", "float32", "upper edge of the usable band", "Hz", is_nullable=True),
+    Column("sha256", "string", "hash of the samples, not of the file", is_nullable=True),
+    Column("labels", LABELS, "recording-level labels as the corpus means them"),
+    Column("age_band", "string", "age in bands of ten years, 90+ capped", is_nullable=True),
+    Column("sex", "string", "F or M", is_nullable=True),
+    Column("split", "string", "train, validation or test; disjoint by subject"),
+    Column("licence", "string", "licence id of the corpus"),
+    Column("is_gated", "bool", "rows may not leave the storage root"),
+    Column("is_simulated", "bool", "made by the simulator, not recorded from a person"),
+)
+
+_SEGMENTS = (
+    _SEGMENT_ID,
+    Column("recording_id", "string", "recording it was cut from"),
+    Column("corpus", "string", "registry key of the corpus"),
+    Column("subject_id", "string", "salted hash of the identity"),
+    Column("split", "string", "train, validation or test"),
+    Column("start_s", "float64", "start within the recording", "s"),
+    Column("start_sample", "int64", "start in native samples of the source file"),
+    Column("channel_schema", "string", "referential19 or bipolar:<names>"),
+    Column("ch_names", "list<string>", "row names"),
+    Column("mask", "list<bool>", "true where the row was recorded"),
+    Column(
+        "signal",
+        "list<int16>",
+        "rows x 2000 samples at 200 Hz, row after row, in steps of 0.05 uV",
+        "0.05 uV",
+    ),
+    Column("clip_count", "int32", "samples clipped at the int16 range"),
+    Column("sfreq_hz", "float64", "native sampling rate", "Hz"),
+    Column("band_low_hz", "float32", "lower edge of the usable band", "Hz"),
+    Column("band_high_hz", "float32", "upper edge of the usable band", "Hz"),
+    Column("line_freq_hz", "float32", "mains frequency of the recording site", "Hz"),
+    Column("labels", LABELS, "labels with their scope; an abnormal recording stays a recording label"),
+    Column("events", EVENTS, "expert or planted events inside the segment"),
+    Column("stage_context", "string", "30-s sleep stage it lies in, copied", is_nullable=True),
+    Column("is_simulated", "bool", "made by the simulator"),
+)
+
+_REJECTS = (
+    Column("reject_id", "string", "hash of recording, segment start and cause"),
+    Column("recording_id", "string", "the file set aside, or the file a part of which was"),
+    Column("stage", "string", "recordings or segments"),
+    Column("start_s", "float64", "start of the part set aside", "s", is_nullable=True),
+    Column("cause", "string", "closed vocabulary of causes"),
+    Column("detail", "string", "numbers behind the cause, no header text"),
+    Column("is_retryable", "bool", "whether reading again may succeed"),
+)
+
+_SPECTRAL = (
+    _SEGMENT_ID,
+    Column("ch_names", "list<string>", "row names"),
+    *(
+        Column(f"clinical_{b}_uv2", "list<float32>", f"{b} power per row, clinical bands", "uV2")
+        for b in ("delta", "theta", "alpha", "beta", "gamma")
+    ),
+    *(
+        Column(f"narrator_{b}_uv2", "list<float32>", f"{b} power per row, NeuroNarrator bands", "uV2")
+        for b in ("delta", "theta", "alpha", "beta", "gamma", "high_gamma")
+    ),
+    Column("void_bands", "list<string>", "scheme:band above the source's usable band"),
+    Column("dominant_hz", "list<float32>", "peak of the 1/f-corrected spectrum per row; NaN: none", "Hz"),
+    Column("dominant_band", "string", "clinical band with the largest 1/f-corrected power; empty: none"),
+    Column("dominant_band_raw", "string", "clinical band with the largest raw power"),
+    Column("aperiodic_exponent", "float32", "slope of the 1/f fit, mean of good rows", "1"),
+)
+
+_SPATIAL = (
+    _SEGMENT_ID,
+    Column("ch_names", "list<string>", "row names, all of them"),
+    Column("energy_uv2", "list<float32>", "mean square per row, average reference", "uV2"),
+    Column("tier", "list<string>", "high, medium or low per row; missing where not recorded"),
+    Column("highest_channel", "string", "row with the largest energy; empty where not judged"),
+    Column("is_judged", "bool", "tiers need a referential schema and 16 recorded rows"),
+    Column("reason", "string", "why it was not judged"),
+)
+
+_WAVEFORM_EVENTS = (
+    Column("event_id", "string", "hash of segment, class, row and time"),
+    _SEGMENT_ID,
+    Column("waveform", "string", "one of the nine detector classes"),
+    Column("channel", "string", "row; boxes are one channel high"),
+    Column("t0_s", "float64", "start within the segment", "s"),
+    Column("t1_s", "float64", "end within the segment", "s"),
+    Column("confidence", "float32", "detector confidence", "1"),
+    Column("detector", "string", "pinned weights id"),
+)
+
+_FINDINGS = (
+    Column("finding_id", "string", "hash of what, where and by which rule"),
+    _SEGMENT_ID,
+    Column("kind", "string", "closed vocabulary"),
+    Column("family", "string", "background, artifact, sleep or epileptiform"),
+    Column("channels", "list<string>", "rows it was seen on"),
+    Column("side", "string", "left, right, midline, bilateral or empty"),
+    Column("region", "string", "region word of the leading electrode or empty"),
+    Column("t0_s", "float64", "start within the segment", "s"),
+    Column("t1_s", "float64", "end within the segment", "s"),
+    Column("measures", MEASURES, "measured values with units"),
+    Column("confidence", "float32", "confidence", "1"),
+    Column("source", "string", "rule or model id with version"),
+    Column("hed", "string", "HED-SCORE string"),
+    Column("is_masked", "bool", "hidden by a stronger finding or pruned"),
+    Column("masked_by", "string", "finding that hides it"),
+    Column("mask_reason", "string", "why it was hidden or pruned"),
+)
+
+_JUDGEMENTS = (
+    Column("judgement_id", "string", "one per segment and kind"),
+    _SEGMENT_ID,
+    Column("kind", "string", "closed vocabulary"),
+    Column("verdict", "string", "present, absent or not_judged"),
+    Column("reason", "string", "why it was not judged"),
+    Column("finding_ids", "list<string>", "findings behind a 'present'"),
+)
+
+_TEACHER = (
+    Column("teacher", "string", "teacher id; template marks the offline writer"),
+    Column("is_offline_teacher", "bool", "written by the offline template teacher, not by a model"),
+    Column("prompt_hash", "string", "hash of prompt file and schema"),
+    Column("input_tokens", "int64", "tokens sent"),
+    Column("output_tokens", "int64", "tokens received"),
+    Column("cost_usd", "float64", "price paid", "USD"),
+    Column("grounding", "string", "supported, or the cause of a drop"),
+    Column("evidence", "list<string>", "finding and judgement ids behind the text"),
+)
+
+_ANSWERS = (
+    Column("item_id", "string", "benchmark item"),
+    Column("task", "string", "task id"),
+    Column("model", "string", "model under test"),
+    Column("control", "string", "none, or the control the picture was replaced by"),
+    Column("subject_id", "string", "for clustered intervals"),
+    Column("output", "string", "raw text of the model"),
+    Column("answer", "string", "parsed answer; empty where not parsed"),
+    Column("is_parsed", "bool", "unparsed answers are wrong and counted apart"),
+    Column("option_logprobs", "list<float32>", "log-probability of each option letter"),
+    Column("is_correct", "bool", "equals the reference answer", is_nullable=True),
+    Column("score", "float64", "per-item score where the task has one", is_nullable=True),
+)
+
+_ALL = (
+    Table("recordings", "Who, what, when, hash, licence and split of every file found.",
+          ("recording_id",), _RECORDINGS),
+    Table("recording_rejects", "Files set aside at inventory, with their cause.",
+          ("reject_id",), _REJECTS, asset="recordings"),
+    Table("segments", "10-second segments at 200 Hz with mask, labels and expert events.",
+          ("segment_id",), _SEGMENTS, upstream=("recordings",)),
+    Table("segment_rejects", "Files and stretches set aside while cutting segments.",
+          ("reject_id",), _REJECTS, asset="segments"),
+    Table("spectral_features", "Band powers in both named schemes and the dominant frequency.",
+          ("segment_id",), _SPECTRAL, upstream=("segments",)),
+    Table("spatial_features", "Energy tiers by exact one-dimensional 3-means, all channels listed.",
+          ("segment_id",), _SPATIAL, upstream=("segments",)),
+    Table("waveform_events", "Boxes of the YOLO waveform detector, one channel high.",
+          ("event_id",), _WAVEFORM_EVENTS, upstream=("segments",)),
+    Table("rule_findings", "What the background, artifact and sleep rules found.",
+          ("finding_id",), _FINDINGS, upstream=("segments", "spectral_features")),
+    Table("rule_judgements", "Present, absent or not judged, per segment and kind, by the rules.",
+          ("judgement_id",), _JUDGEMENTS, asset="rule_findings"),
+    Table("findings", "Rules and detector merged, masked, pruned and grouped: what text is written from.",
+          ("finding_id",), _FINDINGS, upstream=("rule_findings", "waveform_events")),
+    Table("judgements", "Present, absent or not judged, per segment and kind, after the merge.",
+          ("judgement_id",), _JUDGEMENTS, asset="findings"),
+    Table("captions", "Rule captions; every sentence carries the ids behind it.",
+          ("sample_id",), (
+              Column("sample_id", "string", "hash of segment and variant"), _SEGMENT_ID,
+              Column("variant", "string", "label_free or label_aware"),
+              Column("text", "string", "the sentences joined"),
+              Column("sentences", SENTENCES, "sentence, section and evidence ids"),
+          ), upstream=("findings", "spectral_features", "segments")),
+    Table("questions", "Rule questions with one right option and proved distractors.",
+          ("sample_id",), (
+              Column("sample_id", "string", "hash of segment and question"), _SEGMENT_ID,
+              Column("question_type", "string", "closed list of types"),
+              Column("question", "string", "the question"),
+              Column("options", "list<string>", "option texts in shown order"),
+              Column("answer", "string", "letter of the right option"),
+              Column("answer_text", "string", "the right option"),
+              Column("evidence", "list<string>", "finding and judgement ids behind the answer"),
+              Column("is_absence_item", "bool", "the answer is an absence or 'cannot tell'"),
+          ), upstream=("findings", "spectral_features")),
+    Table("narratives", "Template facts with trends, written out by a teacher.",
+          ("sample_id",), (
+              Column("sample_id", "string", "hash of segment, teacher and prompt"), _SEGMENT_ID,
+              Column("history_segment_ids", "list<string>", "previous segments of the same recording"),
+              Column("template", "string", "the structured facts given to the teacher"),
+              Column("text", "string", "the narrative; empty where dropped"),
+              *_TEACHER,
+          ), upstream=("findings", "spectral_features", "spatial_features")),
+    Table("dialogues", "Conversations about a page, written by a teacher.",
+          ("sample_id",), (
+              Column("sample_id", "string", "hash of segment, teacher and prompt"), _SEGMENT_ID,
+              Column("messages", MESSAGES, "user and assistant turns"),
+              *_TEACHER,
+          ), upstream=("findings", "captions")),
+    Table("waveform_annotations", "Boxes the detector is trained and scored on.",
+          ("annotation_id",), (
+              Column("annotation_id", "string", "hash of segment, class, row and time"), _SEGMENT_ID,
+              Column("corpus", "string", "corpus the segment comes from"),
+              Column("subject_id", "string", "salted hash of the identity"),
+              Column("split", "string", "train, validation or test"),
+              Column("waveform", "string", "one of the nine detector classes"),
+              Column("channel", "string", "row"),
+              Column("t0_s", "float64", "start within the segment", "s"),
+              Column("t1_s", "float64", "end within the segment", "s"),
+              Column("source", "string", "who says so"),
+          ), upstream=("segments",)),
+    Table("benchmark_items", "Held-out items, one per row, from test subjects only.",
+          ("item_id",), (
+              Column("item_id", "string", "hash of task version and sample"),
+              Column("task", "string", "task id"),
+              Column("task_version", "string", "raised whenever scores can move"),
+              _SEGMENT_ID,
+              Column("corpus", "string", "corpus of the segment"),
+              Column("subject_id", "string", "for clustered intervals"),
+              Column("prompt", "string", "text shown to the model"),
+              Column("options", "list<string>", "option texts; empty for open tasks"),
+              Column("answer", "string", "reference answer: a letter, or text"),
+              Column("category", "string", "sub-category"),
+              Column("evidence", "list<string>", "ids behind the reference"),
+              Column("is_simulated", "bool", "the page is simulated"),
+          ), upstream=("questions", "captions")),
+    Table("model_answers", "Every answer of a model, with and without controls.",
+          ("item_id", "model", "control"), _ANSWERS, upstream=("benchmark_items",)),
+    Table("scores", "Scores with intervals clustered by subject, beside their controls.",
+          ("task", "model", "control", "metric"), (
+              Column("task", "string", "task id"),
+              Column("model", "string", "model under test"),
+              Column("control", "string", "none, or the control"),
+              Column("metric", "string", "metric id"),
+              Column("value", "float64", "point estimate"),
+              Column("ci_low", "float64", "lower edge of the 95 % interval", is_nullable=True),
+              Column("ci_high", "float64", "upper edge of the 95 % interval", is_nullable=True),
+              Column("n_items", "int64", "items scored"),
+              Column("n_subjects", "int64", "subjects they come from"),
+              Column("n_unparsed", "int64", "answers that could not be parsed"),
+              Column("note", "string", "what a reader must know"),
+          ), upstream=("model_answers",)),
+)  # fmt: skip
+
+TABLES: dict[str, Table] = {table.name: table for table in _ALL}
+
+
+def table(name: str) -> Table:
+    """Return one table of the registry.
+
+    Raises
+    ------
+    KeyError
+        If no such table is registered; the message lists those that are.
+    """
+    if name not in TABLES:
+        raise KeyError(f"table {name!r} is not registered; known tables: {', '.join(TABLES)}")
+    return TABLES[name]
+
+
+def tables_of_asset(asset: str) -> tuple[Table, ...]:
+    """Return the tables one asset writes, the one of its own name first."""
+    return tuple(t for t in _ALL if t.written_by == asset)
