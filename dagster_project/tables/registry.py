@@ -119,7 +119,9 @@ _SEGMENTS = (
     Column("band_low_hz", "float32", "lower edge of the usable band", "Hz"),
     Column("band_high_hz", "float32", "upper edge of the usable band", "Hz"),
     Column("line_freq_hz", "float32", "mains frequency of the recording site", "Hz"),
-    Column("labels", LABELS, "labels with their scope; an abnormal recording stays a recording label"),
+    Column(
+        "labels", LABELS, "labels with their scope; an abnormal recording stays a recording label"
+    ),
     Column("events", EVENTS, "expert or planted events inside the segment"),
     Column("stage_context", "string", "30-s sleep stage it lies in, copied", is_nullable=True),
     Column("is_simulated", "bool", "made by the simulator"),
@@ -143,12 +145,21 @@ _SPECTRAL = (
         for b in ("delta", "theta", "alpha", "beta", "gamma")
     ),
     *(
-        Column(f"narrator_{b}_uv2", "list<float32>", f"{b} power per row, NeuroNarrator bands", "uV2")
+        Column(
+            f"narrator_{b}_uv2", "list<float32>", f"{b} power per row, NeuroNarrator bands", "uV2"
+        )
         for b in ("delta", "theta", "alpha", "beta", "gamma", "high_gamma")
     ),
     Column("void_bands", "list<string>", "scheme:band above the source's usable band"),
-    Column("dominant_hz", "list<float32>", "peak of the 1/f-corrected spectrum per row; NaN: none", "Hz"),
-    Column("dominant_band", "string", "clinical band with the largest 1/f-corrected power; empty: none"),
+    Column(
+        "dominant_hz",
+        "list<float32>",
+        "peak of the 1/f-corrected spectrum per row; NaN: none",
+        "Hz",
+    ),
+    Column(
+        "dominant_band", "string", "clinical band with the largest 1/f-corrected power; empty: none"
+    ),
     Column("dominant_band_raw", "string", "clinical band with the largest raw power"),
     Column("aperiodic_exponent", "float32", "slope of the 1/f fit, mean of good rows", "1"),
 )

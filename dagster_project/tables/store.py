@@ -14,14 +14,14 @@ this is in the rim.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import posixpath
+import tempfile
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 import polars as pl
 import pyarrow as pa
@@ -92,7 +92,9 @@ def arrow_type(dtype: str) -> pa.DataType:
     if dtype.startswith("struct<") and dtype.endswith(">"):
         fields = [part.partition(":")[::2] for part in _split_fields(dtype[7:-1])]
         return pa.struct([(name, arrow_type(inner)) for name, inner in fields])
-    raise ValueError(f"column type {dtype!r} is not known; use {', '.join(plain)}, list<>, struct<>")
+    raise ValueError(
+        f"column type {dtype!r} is not known; use {', '.join(plain)}, list<>, struct<>"
+    )
 
 
 def _split_fields(text: str) -> list[str]:
@@ -176,6 +178,8 @@ class TableStore:
 
         self.root = root
         self._fs, self._base = fsspec.core.url_to_fs(root)
+        protocol = self._fs.protocol
+        self._is_local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
 
     def write(
         self,
@@ -200,17 +204,52 @@ class TableStore:
         Manifest
             The manifest now in force. The same rows give the same bytes and the same hash.
         """
+        return self.write_stream(name, partition, [to_arrow(table(name), rows)], provenance)
+
+    def write_stream(
+        self,
+        name: str,
+        partition: str,
+        chunks: Iterable[pa.Table],
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Manifest:
+        """Write one partition from a stream of Arrow tables, holding one at a time.
+
+        Parameters
+        ----------
+        name, partition
+            Which.
+        chunks
+            Parts of the partition in order, such as one per recording; each is brought into the
+            table's schema. The same parts give the same bytes.
+        provenance
+            What it was made from.
+        """
         spec = table(name)
-        arrow = to_arrow(spec, rows)
-        blob = _encode(spec, arrow)
-        digest = hashlib.sha256(blob).hexdigest()
-        manifest = Manifest(
-            name, partition, f"{digest[:16]}.parquet", digest, arrow.num_rows, len(blob), dict(provenance or {})
-        )
         folder = self._folder(name, partition)
         self._fs.makedirs(folder, exist_ok=True)
-        self._put(posixpath.join(folder, manifest.file), blob)
-        self._put(posixpath.join(folder, "manifest.json"), _manifest_bytes(manifest))
+        with tempfile.TemporaryDirectory(dir=folder if self._is_local else None) as scratch:
+            draft = posixpath.join(scratch, "draft.parquet")
+            n_rows = _encode(spec, chunks, draft)
+            with open(draft, "rb") as handle:  # noqa: PTH123
+                digest = hashlib.file_digest(handle, "sha256").hexdigest()
+            manifest = Manifest(
+                name,
+                partition,
+                f"{digest[:16]}.parquet",
+                digest,
+                n_rows,
+                os.path.getsize(draft),  # noqa: PTH202
+                dict(provenance or {}),
+            )
+            target = posixpath.join(folder, manifest.file)
+            if self._is_local:
+                _fsync(draft)
+                os.replace(draft, target)  # noqa: PTH105
+            else:
+                self._fs.put_file(draft, target)  # an object store's put is atomic by itself
+        blob = (json.dumps(asdict(manifest), indent=1, sort_keys=True) + "\n").encode()
+        self._put(posixpath.join(folder, "manifest.json"), blob)
         self._drop_others(folder, manifest.file)
         return manifest
 
@@ -230,9 +269,7 @@ class TableStore:
         found = (posixpath.basename(str(p).rstrip("/")) for p in self._fs.ls(folder, detail=False))
         return tuple(sorted(p for p in found if self.manifest(name, p) is not None))
 
-    def read(
-        self, name: str, partition: str, columns: Sequence[str] | None = None
-    ) -> pl.DataFrame:
+    def read(self, name: str, partition: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Read one partition.
 
         Raises
@@ -240,11 +277,30 @@ class TableStore:
         StorageError
             If the partition was never written, or its file is missing.
         """
-        path = self.path(name, partition)
-        with self._fs.open(path, "rb") as handle:
+        with self.open(name, partition) as handle:
             frame = pl.from_arrow(pq.read_table(handle, columns=list(columns) if columns else None))
         assert isinstance(frame, pl.DataFrame)
         return frame
+
+    def open(self, name: str, partition: str) -> BinaryIO:
+        """Open one partition's Parquet file for reading."""
+        handle: BinaryIO = self._fs.open(self.path(name, partition), "rb")
+        return handle
+
+    def iter_frames(
+        self,
+        name: str,
+        partition: str,
+        columns: Sequence[str] | None = None,
+        max_rows: int = 256,
+    ) -> Iterator[pl.DataFrame]:
+        """Read one partition in frames of at most ``max_rows``, so memory stays flat."""
+        with self.open(name, partition) as handle:
+            parquet = pq.ParquetFile(handle)
+            for batch in parquet.iter_batches(max_rows, columns=list(columns) if columns else None):
+                frame = pl.from_arrow(batch)
+                assert isinstance(frame, pl.DataFrame)
+                yield frame
 
     def read_many(
         self, name: str, partitions: Sequence[str], columns: Sequence[str] | None = None
@@ -281,15 +337,15 @@ class TableStore:
         return posixpath.join(self._base, name, partition)
 
     def _put(self, path: str, blob: bytes) -> None:
-        if self._fs.protocol == "file" or "file" in self._fs.protocol:
+        if self._is_local:
             _put_local(path, blob)
         else:
-            self._fs.pipe_file(path, blob)  # an object store's put is atomic by itself
+            self._fs.pipe_file(path, blob)
 
     def _drop_others(self, folder: str, keep: str) -> None:
         for path in self._fs.ls(folder, detail=False):
             name = posixpath.basename(str(path))
-            if name not in {keep, "manifest.json"}:
+            if name not in {keep, "manifest.json"} and self._fs.isfile(path):
                 self._fs.rm_file(path)
 
 
@@ -300,28 +356,35 @@ def _put_local(path: str, blob: bytes) -> None:
         handle.flush()
         os.fsync(handle.fileno())
     os.replace(sibling, path)  # noqa: PTH105
-    descriptor = os.open(posixpath.dirname(path), os.O_RDONLY)
+    _fsync(posixpath.dirname(path))
+
+
+def _encode(spec: Table, chunks: Iterable[pa.Table], path: str) -> int:
+    """Write chunks to one Parquet file and return the number of rows."""
+    has_signal = "signal" in spec.column_names
+    n_rows = 0
+    counted = {"string", "float64", "int64"}
+    with pq.ParquetWriter(
+        path,
+        arrow_schema(spec),
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=[c.name for c in spec.columns if c.dtype == "string"],
+        write_statistics=[
+            c.name for c in spec.columns if c.dtype in {"string", "float64", "int64"}
+        ],
+        column_encoding={"signal.list.element": "DELTA_BINARY_PACKED"} if has_signal else None,
+    ) as writer:
+        for chunk in chunks:
+            arrow = to_arrow(spec, chunk)
+            n_rows += arrow.num_rows
+            writer.write_table(arrow, row_group_size=ROW_GROUP_ROWS if has_signal else 8192)
+    return n_rows
+
+
+def _fsync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _encode(spec: Table, arrow: pa.Table) -> bytes:
-    has_signal = "signal" in spec.column_names
-    buffer = io.BytesIO()
-    pq.write_table(
-        arrow,
-        buffer,
-        row_group_size=ROW_GROUP_ROWS if has_signal else 8192,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=[c.name for c in spec.columns if c.dtype == "string"],
-        write_statistics=[c.name for c in spec.columns if c.dtype in {"string", "float64", "int64"}],
-        column_encoding={"signal.list.element": "DELTA_BINARY_PACKED"} if has_signal else None,
-    )
-    return buffer.getvalue()
-
-
-def _manifest_bytes(manifest: Manifest) -> bytes:
-    return (json.dumps(asdict(manifest), indent=1, sort_keys=True) + "\n").encode()

@@ -1,0 +1,184 @@
+"""Metrics by name: what each means, its unit and direction; agreement and word-overlap values.
+
+Agreement metrics are sums per subject, so that the bootstrap of ``intervals.py`` can redraw them.
+Box metrics are in ``detection.py``. Ordinary word overlap rewards the wrong report: a report with
+every side and frequency flipped reaches ROUGE-1 96.6 (``evaluation.md`` 5), so it is secondary and
+always stands beside constant and shuffled text.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from benchmark.intervals import Floats, Interval, cluster_interval, subject_totals
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric's meaning, its unit and whether more is better."""
+
+    meaning: str
+    unit: str
+    is_higher_better: bool = True
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric("share of right letters as generated; unparsed is wrong", "share"),
+    "accuracy_wilson": Metric("the same, Wilson interval with items as independent", "share"),
+    "accuracy_logprob": Metric("share where the likeliest option letter is right", "share"),
+    "balanced_accuracy": Metric("mean recall over right options, by question type and text", "share"),
+    "macro_f1": Metric("mean F1 over right options, by question type and text", "share"),
+    "rouge1": Metric("ROUGE-1 F x100, stemmed, units and numbers normalised", "points"),
+    "rouge1_raw": Metric("ROUGE-1 F x100, stemmed, text as it stands", "points"),
+    "rouge1_recall": Metric("ROUGE-1 recall x100, stemmed, normalised", "points"),
+    "rougeL": Metric("ROUGE-L F x100, stemmed, normalised", "points"),
+    "map50": Metric("mean AP at IoU 0.5 over classes with truth", "share"),
+    "map20_50": Metric("mean AP over IoU 0.20 to 0.50 in steps of 0.05", "share"),
+    "ap50": Metric("AP at IoU 0.5 of one class", "share"),
+    "event_f1": Metric("F1 of events at the detector's threshold, class rules", "share"),
+    "event_precision": Metric("precision of the same events", "share"),
+    "event_recall": Metric("recall of the same events", "share"),
+    "fp_per_hour": Metric("false events per hour of page time, all rows together", "1/h", False),
+}
+"""Metric ids of table ``scores``. A suffix ``:x`` names a class, ``[x]`` a slice of the items and
+``-x`` a paired difference from a control or another model."""
+
+_CHOICE_SUMS = 3  # right, reference and predicted, per class
+
+
+def metric_of(metric_id: str) -> Metric:
+    """Return the metric behind an id with or without suffix.
+
+    Raises
+    ------
+    KeyError
+        If no such metric is registered.
+    """
+    return METRICS[re.split(r"[:\[-]", metric_id, maxsplit=1)[0]]
+
+
+def choice_sums(reference: Sequence[str], predicted: Sequence[str]) -> Floats:
+    """Return right, reference and predicted per class as 0/1, shape (n, 3, n_classes).
+
+    Classes are those of the reference, sorted; a prediction that is none of them, such as an
+    unparsed ``""``, is wrong and belongs to no class (scikit-learn with ``labels`` given).
+    """
+    classes = {name: i for i, name in enumerate(sorted(set(reference)))}
+    sums = np.zeros((len(reference), _CHOICE_SUMS, len(classes)))
+    for row, (true, said) in enumerate(zip(reference, predicted, strict=True)):
+        sums[row, 0, classes[true]] = true == said
+        sums[row, 1, classes[true]] = 1
+        if said in classes:
+            sums[row, 2, classes[said]] = 1
+    return sums
+
+
+def recall_mean(sums: Floats) -> Floats:
+    """Return the mean recall over classes with reference, for sums of shape (n, 3, n_classes)."""
+    return _mean_where(sums[:, 0], sums[:, 1], sums[:, 1] > 0)
+
+
+def f1_mean(sums: Floats) -> Floats:
+    """Return the mean F1 over classes with reference, for sums of shape (n, 3, n_classes)."""
+    return _mean_where(2 * sums[:, 0], sums[:, 1] + sums[:, 2], sums[:, 1] > 0)
+
+
+def _mean_where(numerator: Floats, denominator: Floats, is_counted: Any) -> Floats:
+    safe = np.where(is_counted, denominator, 1.0)
+    shares = np.where(is_counted, numerator / safe, 0.0)
+    n_counted = is_counted.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return shares.sum(axis=1) / n_counted
+
+
+def choice_interval(
+    statistic: Callable[[Floats], Floats],
+    subjects: Sequence[str],
+    reference: Sequence[str],
+    predicted: Sequence[str],
+    *,
+    seed: int,
+) -> Interval:
+    """Return :func:`recall_mean` or :func:`f1_mean` with its interval clustered by subject."""
+    _, totals = subject_totals(subjects, choice_sums(reference, predicted))
+    return cluster_interval(totals, statistic, seed=seed)
+
+
+_UNIT_GAP = re.compile(r"(?<=\d)(?=(?:uv2?|hz|ms|mm|s)\b)")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
+_DECIMAL = re.compile(r"(\d+)\.(\d+)")
+
+
+def normalise_words(text: str) -> str:
+    """Make units and numbers survive the tokenizer of rouge-score, which knows only ``[a-z0-9]``.
+
+    The micro sign becomes ``u``, superscript two ``2``; ``9.5`` becomes the one token ``9p5`` and
+    equals ``9.50``; ``1,200`` becomes ``1200``; ``50uV`` becomes ``50 uv`` (``evaluation.md`` 6.2).
+    Applied alike to answer and reference.
+    """
+    plain = unicodedata.normalize("NFKC", text).lower().replace("\u03bc", "u")
+    plain = _UNIT_GAP.sub(" ", _THOUSANDS.sub("", plain))
+    return _DECIMAL.sub(_one_token, plain)
+
+
+def _one_token(match: re.Match[str]) -> str:
+    decimals = match[2].rstrip("0")
+    return f"{match[1]}p{decimals}" if decimals else match[1]
+
+
+@dataclass(frozen=True, slots=True)
+class WordOverlap:
+    """Word overlap of one answer with its reference, all x100."""
+
+    rouge1: float
+    rouge1_raw: float
+    rouge1_recall: float
+    rouge_l: float
+
+
+def word_overlaps(references: Sequence[str], answers: Sequence[str]) -> list[WordOverlap]:
+    """Score texts with rouge-score (Porter stemmer on, F-measure unless said otherwise).
+
+    An empty answer scores 0. The same pair is scored once.
+
+    Raises
+    ------
+    ValueError
+        If there is not one answer per reference.
+    """
+    if len(references) != len(answers):
+        raise ValueError(f"{len(answers)} answers to {len(references)} references; give one each")
+    from rouge_score import rouge_scorer, tokenizers
+
+    stemming = tokenizers.DefaultTokenizer(use_stemmer=True)
+    cached = _CachedTokenizer(stemming)
+    full = rouge_scorer.RougeScorer(["rouge1", "rougeL"], tokenizer=cached)
+    unigrams = rouge_scorer.RougeScorer(["rouge1"], tokenizer=cached)
+    seen: dict[tuple[str, str], WordOverlap] = {}
+    for pair in zip(references, answers, strict=True):
+        if pair not in seen:
+            seen[pair] = _overlap(full, unigrams, *pair)
+    return [seen[pair] for pair in zip(references, answers, strict=True)]
+
+
+class _CachedTokenizer:
+    """Stems each text once: a reference meets many answers."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenize = lru_cache(maxsize=4096)(tokenizer.tokenize)
+
+
+def _overlap(full: Any, unigrams: Any, reference: str, answer: str) -> WordOverlap:
+    normal = full.score(normalise_words(reference), normalise_words(answer))
+    raw = unigrams.score(reference, answer)["rouge1"]
+    one = normal["rouge1"]
+    return WordOverlap(
+        100 * one.fmeasure, 100 * raw.fmeasure, 100 * one.recall, 100 * normal["rougeL"].fmeasure
+    )

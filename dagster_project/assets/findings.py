@@ -1,0 +1,159 @@
+"""Group ``findings``: detector boxes, rule findings, and the one table text is written from.
+
+Definitions and thresholds are in ``detectors``; here they are only run, stored and reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import polars as pl
+from pydantic import Field
+
+from dagster_project import previews, provenance
+from dagster_project.assets.factory import Grain
+from dagster_project.corpora.batches import segment_batches
+from dagster_project.detection import SHIPPED, detector_for
+from dagster_project.failures import translated
+from dagster_project.materialisation import SEGMENT_HOURS, counts, write
+from dagster_project.resources import Workspace
+from dagster_project.tables.store import TableStore
+from detectors.merge import merge_shard
+from detectors.rows import event_row, finding_row, judgement_row
+from detectors.rules import rule_findings as apply_rules
+from detectors.spectra import spectral_features as measure_spectra
+from detectors.types import RuleResult, SegmentBatch
+
+_FINDINGS = Grain("findings", ("polars", "parquet"))
+_RULES_CODE = tuple(
+    f"detectors/{name}.py"
+    for name in ("rules", "background", "artifacts", "sleep", "spectra", "montage", "vocabulary")
+)
+_MERGE_CODE = ("detectors/merge.py", "detectors/vocabulary.py", "detectors/montage.py")
+
+
+class DetectorConfig(dg.Config):
+    """Which detector looks at the segments."""
+
+    weights: str = Field(
+        SHIPPED,
+        description="Pinned detector recipe, 'shipped' or one trained by the asset waveform_detector."
+        " Never 'latest': retraining must not make every shard stale.",
+        pattern=r"^[a-z0-9_-]+$",
+    )
+
+
+@_FINDINGS.asset("waveform_events", code=("detectors/waveform",), deps=["segments"], kinds=["onnx"])
+def waveform_events(
+    context: dg.AssetExecutionContext, config: DetectorConfig, workspace: Workspace
+) -> dg.MaterializeResult[None]:
+    """Run the pinned waveform detector over one shard."""
+    store, shard = workspace.store(), context.partition_key
+    rows: list[dict[str, Any]] = []
+    n_read = n_unread = 0
+    with translated():
+        detector = detector_for(workspace, config.weights)
+        for batch in _batches(store, shard):
+            if not batch.schema.is_referential:
+                n_unread += len(batch)
+                continue
+            n_read += len(batch)
+            rows.extend(event_row(e, detector.weights_id) for e in detector.detect(batch))
+    classes = counts(pl.Series("waveform", [r["waveform"] for r in rows], pl.String))
+    return write(
+        workspace,
+        shard,
+        {"waveform_events": rows},
+        provenance={
+            "detector": detector.weights_id,
+            "code": provenance.code_version("detectors/waveform"),
+            **provenance.inputs(store, ["segments"], shard),
+        },
+        hours=n_read * SEGMENT_HOURS,
+        metadata={
+            "detector": detector.weights_id,
+            "segments_not_read_bipolar": n_unread,
+            "boxes_by_class": dg.MetadataValue.json(classes),
+            "preview": previews.rows(rows[:8]),
+        },
+    )
+
+
+@_FINDINGS.asset("rule_findings", code=_RULES_CODE, deps=["segments", "spectral_features"])
+def rule_findings(
+    context: dg.AssetExecutionContext, workspace: Workspace
+) -> dg.MaterializeResult[None]:
+    """Apply the artifact, background and sleep rules to one shard."""
+    store, shard = workspace.store(), context.partition_key
+    with translated():
+        found = RuleResult.joined(
+            apply_rules(batch, measure_spectra(batch)) for batch in _batches(store, shard)
+        )
+    return write(
+        workspace,
+        shard,
+        _finding_tables("rule_findings", "rule_judgements", found),
+        provenance={
+            "code": provenance.code_version(*_RULES_CODE),
+            **provenance.inputs(store, ["segments"], shard),
+        },
+        metadata=_finding_metadata(found),
+    )
+
+
+@_FINDINGS.asset("findings", code=_MERGE_CODE, deps=["rule_findings", "waveform_events"])
+def findings(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult[None]:
+    """Merge rules and detector: mask by priority, prune what stands alone, group what belongs."""
+    store, shard = workspace.store(), context.partition_key
+    with translated():
+        found = merge_shard(
+            store.read("segments", shard, ["segment_id", "channel_schema", "mask"]).to_dicts(),
+            store.read("rule_findings", shard).to_dicts(),
+            store.read("rule_judgements", shard).to_dicts(),
+            store.read("waveform_events", shard).to_dicts(),
+        )
+    return write(
+        workspace,
+        shard,
+        _finding_tables("findings", "judgements", found),
+        provenance={
+            "code": provenance.code_version(*_MERGE_CODE),
+            **provenance.inputs(
+                store, ["rule_findings", "rule_judgements", "waveform_events"], shard
+            ),
+        },
+        metadata=_finding_metadata(found),
+    )
+
+
+def _batches(store: TableStore, shard: str) -> Iterator[SegmentBatch]:
+    for frame in store.iter_frames("segments", shard):
+        yield from segment_batches(frame)
+
+
+def _finding_tables(findings: str, judgements: str, found: RuleResult) -> dict[str, Any]:
+    return {
+        findings: [finding_row(f) for f in found.findings],
+        judgements: [judgement_row(j) for j in found.judgements],
+    }
+
+
+def _finding_metadata(found: RuleResult) -> dict[str, Any]:
+    kept = pl.Series("kind", [f.kind for f in found.findings if not f.masked_by], pl.String)
+    masked = pl.Series(
+        "reason", [f.mask_reason for f in found.findings if f.mask_reason], pl.String
+    )
+    unjudged = pl.Series(
+        "kind", [j.kind for j in found.judgements if j.verdict == "not_judged"], pl.String
+    )
+    return {
+        "findings_by_kind": dg.MetadataValue.json(counts(kept)),
+        "masked_by_reason": dg.MetadataValue.json(counts(masked)),
+        "not_judged_by_kind": dg.MetadataValue.json(counts(unjudged)),
+        "preview": previews.rows([finding_row(f) for f in found.findings[:8]]),
+    }
+
+
+ASSETS = (waveform_events, rule_findings, findings)

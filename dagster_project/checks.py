@@ -1,0 +1,267 @@
+"""Blocking checks: what must hold before anything downstream may read a shard or a release.
+
+A check reads what was written, through the manifest, gathers every violation before it fails, and
+gates one partition at a time. Schema checks are made from the table registry, one per asset; the
+others guard units, duplicates, subject leakage and evidence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+
+import dagster as dg
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+
+from dagster_project.corpora.registry import CORPORA
+from dagster_project.partitions import release_partitions, shards
+from dagster_project.resources import Workspace, corpus_of
+from dagster_project.tables.registry import Table, tables_of_asset
+from dagster_project.tables.store import TableStore, arrow_schema
+
+SHARD_ASSETS = (
+    "recordings", "segments", "spectral_features", "spatial_features", "waveform_events",
+    "rule_findings", "findings", "captions", "questions", "narratives", "dialogues",
+)  # fmt: skip
+EVIDENCE_ASSETS = ("captions", "questions", "narratives", "dialogues")
+MAX_SHOWN = 20
+
+AMPLITUDE_RANGE_UV = (0.1, 500.0)
+"""Median absolute value of a live scalp channel after filtering; a factor 10^3 or 10^6 slip in
+units falls far outside (rule 1 for every loader; the lower edge allows quiet bipolar pairs)."""
+MIN_SHARE_IN_RANGE = 0.5
+MAX_CLIPPED_SHARE = 0.01
+"""Samples at the int16 range, +-1638 uV; more than one in a hundred is a wrong unit, not EEG."""
+UV_PER_STEP = 0.05
+
+Violations = list[str]
+
+
+def shard_check(
+    asset: str, name: str, description: str
+) -> Callable[[Callable[[TableStore, str], Violations]], dg.AssetChecksDefinition]:
+    """Return a decorator that makes a blocking check of one shard from a list of violations."""
+
+    def decorate(find: Callable[[TableStore, str], Violations]) -> dg.AssetChecksDefinition:
+        @dg.asset_check(
+            asset=asset,
+            name=name,
+            blocking=True,
+            description=description,
+            partitions_def=shards(),
+        )
+        def check(context: dg.AssetCheckExecutionContext, workspace: Workspace) -> dg.AssetCheckResult:
+            return _result(find(workspace.store(), context.partition_key))
+
+        return check
+
+    return decorate
+
+
+def _result(violations: Violations) -> dg.AssetCheckResult:
+    shown = "\n".join(f"- {v}" for v in violations[:MAX_SHOWN]) or "none"
+    return dg.AssetCheckResult(
+        passed=not violations,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{len(violations)} violations" if violations else "holds",
+        metadata={"violations": dg.MetadataValue.md(shown), "n_violations": len(violations)},
+    )
+
+
+def schema_violations(store: TableStore, spec: Table, partition: str) -> Violations:
+    """Compare a written partition with the registry and with its own manifest."""
+    manifest = store.manifest(spec.name, partition)
+    if manifest is None:
+        return [f"{spec.name}: nothing was written for partition {partition}"]
+    found: Violations = []
+    with store.open(spec.name, partition) as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        handle.seek(0)
+        parquet = pq.ParquetFile(handle)
+        schema, n_rows = parquet.schema_arrow, parquet.metadata.num_rows
+    if digest != manifest.sha256:
+        found.append(f"{spec.name}: file hash {digest[:12]} is not the manifest's")
+    if n_rows != manifest.n_rows:
+        found.append(f"{spec.name}: {n_rows} rows, manifest says {manifest.n_rows}")
+    if not schema.equals(arrow_schema(spec)):
+        found.append(f"{spec.name}: columns differ from the registry")
+        return found
+    keys = store.read(spec.name, partition, list(spec.key))
+    n_doubled = keys.height - keys.n_unique() if keys.height else 0
+    if n_doubled:
+        found.append(f"{spec.name}: {n_doubled} rows repeat the key {', '.join(spec.key)}")
+    return found
+
+
+def _schema_check(asset: str) -> dg.AssetChecksDefinition:
+    @shard_check(asset, "schema", "Columns, types, keys and hash agree with registry and manifest.")
+    def schema(store: TableStore, shard: str) -> Violations:
+        return [v for spec in tables_of_asset(asset) for v in schema_violations(store, spec, shard)]
+
+    return schema
+
+
+@shard_check("recordings", "duplicates", "No two accepted recordings hold the same samples.")
+def recording_duplicates(store: TableStore, shard: str) -> Violations:
+    """Refuse two accepted recordings with one sample hash, in this shard or its corpus."""
+    frame = _accepted(store, shard)
+    doubled = frame.filter(pl.col("sha256").is_duplicated())
+    found = [f"{r['recording_id']} repeats samples {r['sha256'][:12]}" for r in doubled.to_dicts()]
+    own = set(frame["sha256"])
+    for other in _siblings(store, shard):
+        shared = own & set(_accepted(store, other)["sha256"])
+        found += [f"samples {s[:12]} are also in shard {other}" for s in sorted(shared)]
+    return found
+
+
+@shard_check(
+    "recordings", "subject_leakage", "A subject lies in one split and one shard of the whole corpus."
+)
+def subject_leakage(store: TableStore, shard: str) -> Violations:
+    """Refuse a subject that straddles splits or shards."""
+    frame = _accepted(store, shard)
+    splits = frame.group_by("subject_id").agg(pl.col("split").n_unique()).sort("subject_id")
+    found = [
+        f"subject {subject} lies in {n} splits"
+        for subject, n in splits.iter_rows()
+        if n > 1
+    ]
+    own = set(frame["subject_id"])
+    for other in _siblings(store, shard):
+        shared = own & set(_accepted(store, other)["subject_id"])
+        found += [f"subject {s} is also in shard {other}" for s in sorted(shared)]
+    return found
+
+
+@shard_check("segments", "units", "Live channels have the amplitude of scalp EEG in microvolts.")
+def units(store: TableStore, shard: str) -> Violations:
+    """Refuse recordings whose amplitudes cannot be microvolts."""
+    low, high = AMPLITUDE_RANGE_UV
+    levels: dict[str, list[float]] = {}
+    clipped: dict[str, int] = {}
+    sizes: dict[str, int] = {}
+    columns = ["recording_id", "signal", "ch_names", "mask", "clip_count"]
+    for frame in store.iter_frames("segments", shard, columns):
+        for recording, signal, names, mask, n_clipped in frame.iter_rows():
+            data = np.abs(np.asarray(signal, dtype=np.int16).reshape(len(names), -1)[np.asarray(mask)])
+            medians = np.median(data, axis=1) * UV_PER_STEP
+            levels.setdefault(recording, []).extend(medians[medians > 0].tolist())
+            clipped[recording] = clipped.get(recording, 0) + n_clipped
+            sizes[recording] = sizes.get(recording, 0) + data.size
+    found: Violations = []
+    for recording, values in sorted(levels.items()):
+        share = float(np.mean([low <= v <= high for v in values])) if values else 1.0
+        if share < MIN_SHARE_IN_RANGE:
+            found.append(
+                f"{recording}: {share:.0%} of live channels lie within {low}-{high} uV; median "
+                f"{np.median(values):.3g} uV points at a wrong unit"
+            )
+        if clipped[recording] > MAX_CLIPPED_SHARE * max(sizes[recording], 1):
+            found.append(f"{recording}: {clipped[recording]} of {sizes[recording]} samples clipped")
+    return found
+
+
+@shard_check("segments", "duplicates", "No two segments hold the same signal.")
+def segment_duplicates(store: TableStore, shard: str) -> Violations:
+    """Refuse two segments with equal samples."""
+    seen: dict[bytes, str] = {}
+    found: Violations = []
+    for frame in store.iter_frames("segments", shard, ["segment_id", "signal"]):
+        for segment, signal in zip(frame["segment_id"], frame["signal"], strict=True):
+            digest = hashlib.blake2b(signal.to_numpy().tobytes(), digest_size=16).digest()
+            if digest in seen:
+                found.append(f"{segment} repeats {seen[digest]}")
+            seen.setdefault(digest, segment)
+    return found
+
+
+def _evidence_check(asset: str) -> dg.AssetChecksDefinition:
+    @shard_check(asset, "evidence", "Every text points at measurements of its own segment that exist.")
+    def evidence(store: TableStore, shard: str) -> Violations:
+        known = _known_evidence(store, shard)
+        found: Violations = []
+        for segment, ids in _evidence_of(store, asset, shard):
+            missing = [i for i in ids if not _points_at(i, segment, known)]
+            if missing or not ids:
+                found.append(f"{segment}: {', '.join(missing) or 'no evidence at all'}")
+        return found
+
+    return evidence
+
+
+def _known_evidence(store: TableStore, shard: str) -> dict[str, str]:
+    known: dict[str, str] = {}
+    for name, key in (("findings", "finding_id"), ("judgements", "judgement_id")):
+        frame = store.read(name, shard, [key, "segment_id"])
+        known.update(zip(frame[key], frame["segment_id"], strict=True))
+    return known
+
+
+def _evidence_of(store: TableStore, asset: str, shard: str) -> Iterable[tuple[str, list[str]]]:
+    if asset == "captions":
+        for row in store.read(asset, shard, ["segment_id", "sentences"]).iter_rows():
+            for sentence in row[1]:
+                yield row[0], sentence["evidence"]
+        return
+    columns = ["segment_id", "evidence"]
+    has_drops = asset in {"narratives", "dialogues"}
+    frame = store.read(asset, shard, [*columns, *(["grounding"] if has_drops else [])])
+    if has_drops:
+        frame = frame.filter(pl.col("grounding") == "supported")
+    yield from frame.select(columns).iter_rows()
+
+
+def _points_at(evidence: str, segment: str, known: dict[str, str]) -> bool:
+    if evidence.startswith("s-"):  # a feature row and column: s-<segment id>:<column>
+        return evidence.startswith(f"s-{segment}:")
+    return known.get(evidence) == segment
+
+
+def _accepted(store: TableStore, shard: str) -> pl.DataFrame:
+    frame = store.read("recordings", shard, ["recording_id", "subject_id", "split", "sha256", "status"])
+    return frame.filter(pl.col("status") == "accepted")
+
+
+def _siblings(store: TableStore, shard: str) -> list[str]:
+    """Return the written shards of every corpus that shares the identity family."""
+    family = corpus_of(shard).family
+    kin = {spec.key for spec in CORPORA.values() if spec.family == family}
+    return [p for p in store.partitions("recordings") if p != shard and corpus_of(p).key in kin]
+
+
+@dg.asset_check(
+    asset="instruction_dataset",
+    name="subject_leakage",
+    blocking=True,
+    description="No subject of a release lies in two splits, and no sample is repeated.",
+    partitions_def=release_partitions(),
+)
+def release_leakage(
+    context: dg.AssetCheckExecutionContext, workspace: Workspace
+) -> dg.AssetCheckResult:
+    """Refuse a release whose splits share a subject or a sample."""
+    folder = workspace.folder("releases", context.partition_key)
+    files = sorted(folder.glob("*.parquet"))
+    frames = [pl.read_parquet(f, columns=["id", "subject_id", "split"]) for f in files]
+    if not frames:
+        return _result([f"release {context.partition_key} holds no Parquet file"])
+    frame = pl.concat(frames)
+    shared = (
+        frame.group_by("subject_id").agg(pl.col("split").n_unique()).filter(pl.col("split") > 1)
+    )
+    found = [f"subject {s} lies in {n} splits" for s, n in shared.sort("subject_id").iter_rows()]
+    n_doubled = frame.height - frame["id"].n_unique()
+    return _result(found + ([f"{n_doubled} sample ids repeat"] if n_doubled else []))
+
+
+CHECKS: tuple[dg.AssetChecksDefinition, ...] = (
+    *(_schema_check(asset) for asset in SHARD_ASSETS),
+    recording_duplicates,
+    subject_leakage,
+    units,
+    segment_duplicates,
+    *(_evidence_check(asset) for asset in EVIDENCE_ASSETS),
+    release_leakage,
+)

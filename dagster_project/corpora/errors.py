@@ -1,0 +1,66 @@
+"""The one error family of the corpus border and its closed vocabulary of causes.
+
+Every file or stretch that is set aside carries one of :data:`CAUSES`; nothing is dropped without
+one. Who raises which is in the readers and in the inventory beside this module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What went wrong and whether reading again may succeed."""
+
+    meaning: str
+    is_retryable: bool = False
+
+
+CAUSES: dict[str, Cause] = {
+    "data_root": Cause("the data root or the corpus folder cannot be listed", is_retryable=True),
+    "unreadable": Cause("the operating system could not read the file", is_retryable=True),
+    "worker_died": Cause("the process reading it ended without an answer", is_retryable=True),
+    "file_name": Cause("the file name carries no subject in the corpus' layout"),
+    "not_edf": Cause("the file does not begin as its format does"),
+    "empty": Cause("no bytes or no data records"),
+    "truncated": Cause("fewer bytes than the header declares"),
+    "bad_header": Cause("header fields contradict each other, the format or the file size"),
+    "no_eeg_channels": Cause("no channel of the corpus' montage is in the file"),
+    "wrong_montage": Cause("recorded in another montage than the corpus' schema"),
+    "wrong_unit": Cause("the physical unit is not a voltage, or off by a power of a thousand"),
+    "implausible_amplitude": Cause("amplitudes no scalp EEG has"),
+    "sampling_rate": Cause("rate implausible, or not the same on the channels used"),
+    "too_short": Cause("no contiguous stretch of one segment's length"),
+    "duplicate": Cause("the same samples are already there under another name"),
+    "bad_labels": Cause("the label sidecar is unreadable or contradicts the recording"),
+    "nan": Cause("samples that are not numbers"),
+    "flat": Cause("every recorded channel is constant"),
+}
+
+
+class CorpusError(Exception):
+    """A file, folder or stretch that cannot be used.
+
+    Parameters
+    ----------
+    cause
+        A key of :data:`CAUSES`.
+    detail
+        Numbers and what to do; never header text, a name or a path.
+    """
+
+    def __init__(self, cause: str, detail: str) -> None:
+        if cause not in CAUSES:
+            raise ValueError(f"cause {cause!r} is not known; use one of {', '.join(CAUSES)}")
+        super().__init__(cause, detail)
+        self.cause = cause
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.cause}: {self.detail}"
+
+    @property
+    def is_retryable(self) -> bool:
+        """Whether reading again may succeed."""
+        return CAUSES[self.cause].is_retryable

@@ -1,0 +1,144 @@
+"""What a file reader offers, and the table of readers by format.
+
+A reader opens one file without loading it and hands out blocks of the channels asked for. The EDF
+fast path is :mod:`dagster_project.corpora.edf`; every other format MNE-Python reads goes through
+:mod:`dagster_project.corpora.mne_reader`. Which channels are wanted is decided in
+:mod:`dagster_project.corpora.channels`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from numpy.typing import NDArray
+
+from dagster_project.corpora.errors import CorpusError
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One signal of a file.
+
+    Parameters
+    ----------
+    label
+        As the file spells it; never stored or logged.
+    sfreq
+        Exact rate in Hz.
+    unit_uv
+        Microvolts per physical unit, or None where the unit is not a voltage.
+    """
+
+    label: str
+    sfreq: Fraction
+    unit_uv: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A contiguous stretch: first sample in the file, length, and start on the recording's clock."""
+
+    start_sample: int
+    n_samples: int
+    start_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """A timed text of the file, in seconds from the recording's start."""
+
+    onset_s: float
+    duration_s: float
+    text: str
+
+
+class Traces(Protocol):
+    """The picked channels of an open file."""
+
+    @property
+    def sfreq(self) -> Fraction:
+        """Exact common rate in Hz."""
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Contiguous stretches in order."""
+
+    @property
+    def may_hold_nan(self) -> bool:
+        """Whether the format can carry samples that are not numbers."""
+
+    def stored(self, start: int, stop: int) -> NDArray[Any]:
+        """Return samples as stored, shape (n_channels, stop - start)."""
+
+    def to_uv(self, stored: NDArray[Any], out: NDArray[Any]) -> None:
+        """Scale stored samples into ``out``, float32 microvolts of the same shape."""
+
+    def read_uv(self, start: int, stop: int, out: NDArray[Any]) -> None:
+        """Fill ``out`` (n_channels, stop - start) with float32 microvolts."""
+
+
+class Recording(Protocol):
+    """An open file; a context manager."""
+
+    @property
+    def format(self) -> str:
+        """Name of the file format."""
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """Every data signal of the file."""
+
+    @property
+    def start(self) -> datetime | None:
+        """Start of the recording as the header dates it; only differences are used."""
+
+    def pick(self, indices: Sequence[int]) -> Traces:
+        """Return the traces of some signals, which must share rate and be voltages."""
+
+    def annotations(self) -> tuple[Annotation, ...]:
+        """Return the annotations inside the file."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+def _open_edf(path: Path) -> Recording:
+    from dagster_project.corpora.edf import EdfRecording
+
+    return EdfRecording(path)
+
+
+def _open_mne(path: Path) -> Recording:
+    from dagster_project.corpora.mne_reader import MneRecording
+
+    return MneRecording(path)
+
+
+READERS: dict[str, Callable[[Path], Recording]] = {"edf": _open_edf, "mne": _open_mne}
+"""Openers by the name a corpus declares."""
+
+
+def open_recording(path: Path, reader: str) -> Recording:
+    """Open one file.
+
+    Raises
+    ------
+    CorpusError
+        If the file cannot be used; operating-system errors become cause ``unreadable``.
+    """
+    try:
+        return READERS[reader](path)
+    except OSError as error:
+        raise CorpusError("unreadable", f"{type(error).__name__} (errno {error.errno})") from error

@@ -1,0 +1,102 @@
+"""Partitions: shards, releases, recipes, tasks; and how the grains meet.
+
+All keys are static, exist from the first load and number a few hundred at most. A shard is a stable
+hash of the subject identity, so a subject never straddles shards. What a shard holds is said by the
+corpus registry; what a release or recipe holds, by its YAML file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+import dagster as dg
+
+from benchmark.tasks import TASKS
+from dagster_project.corpora.registry import CORPORA, shard_keys
+from prompts.release import releases
+from training.recipes import detector_recipes, model_recipes
+
+MAX_SHARDS = 400
+"""Bound on shard partitions; a UI and a daemon stay quick below a few hundred."""
+
+
+@cache
+def shards() -> dg.StaticPartitionsDefinition:
+    """Return the shard partitions, such as ``chb-mit-03-of-08``."""
+    return dg.StaticPartitionsDefinition(list(shard_keys()))
+
+
+@cache
+def simulations() -> dg.StaticPartitionsDefinition:
+    """Return the partitions of corpora that are written rather than found."""
+    return dg.StaticPartitionsDefinition([c.key for c in CORPORA.values() if c.is_simulated])
+
+
+@cache
+def release_partitions() -> dg.StaticPartitionsDefinition:
+    """Return the release partitions: one per release recipe."""
+    return dg.StaticPartitionsDefinition(sorted(releases()))
+
+
+@cache
+def model_partitions() -> dg.StaticPartitionsDefinition:
+    """Return the model recipe partitions."""
+    return dg.StaticPartitionsDefinition(sorted(model_recipes()))
+
+
+@cache
+def detector_partitions() -> dg.StaticPartitionsDefinition:
+    """Return the detector recipe partitions."""
+    return dg.StaticPartitionsDefinition(sorted(detector_recipes()))
+
+
+@cache
+def tasks() -> dg.StaticPartitionsDefinition:
+    """Return the benchmark task partitions."""
+    return dg.StaticPartitionsDefinition(sorted(TASKS))
+
+
+@cache
+def task_by_model() -> dg.MultiPartitionsDefinition:
+    """Return task x model: the grain of answers and scores."""
+    models = sorted([*model_recipes(), *detector_recipes()])
+    return dg.MultiPartitionsDefinition(
+        {"task": tasks(), "model": dg.StaticPartitionsDefinition(models)}
+    )
+
+
+def shards_to_releases() -> dg.StaticPartitionMapping:
+    """Map each shard to the releases whose frozen list names it."""
+    return dg.StaticPartitionMapping(_inverse({k: r.shards for k, r in releases().items()}))
+
+
+def simulations_to_shards() -> dg.StaticPartitionMapping:
+    """Map a simulated corpus to its shards; shards of recorded corpora depend on nothing."""
+    return dg.StaticPartitionMapping(
+        {
+            spec.key: [k for k in shard_keys() if k.startswith(f"{spec.key}-")]
+            for spec in CORPORA.values()
+            if spec.is_simulated
+        }
+    )
+
+
+def releases_to_models() -> dg.StaticPartitionMapping:
+    """Map each release to the model recipes that name it."""
+    return dg.StaticPartitionMapping(_inverse({k: [r.release] for k, r in model_recipes().items()}))
+
+
+def releases_to_detectors() -> dg.StaticPartitionMapping:
+    """Map each release to the detector recipes that name it."""
+    return dg.StaticPartitionMapping(
+        _inverse({k: [r.release] for k, r in detector_recipes().items()})
+    )
+
+
+def _inverse(members: Mapping[str, list[str] | tuple[str, ...]]) -> dict[str, list[str]]:
+    inverse: dict[str, list[str]] = {}
+    for owner, keys in sorted(members.items()):
+        for key in keys:
+            inverse.setdefault(key, []).append(owner)
+    return inverse

@@ -1,0 +1,110 @@
+"""Previews in the UI: sample rows, a page, a map, a caption beside its page, as Markdown.
+
+Pictures are rendered by ``detectors`` and shrunk, because a preview is kept in the event log of
+every materialisation. Nothing here is stored as data.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+
+from detectors.types import ChannelSchema
+from detectors.vocabulary import NARRATOR_BANDS
+
+PREVIEW_WIDTH_PX = 860
+MAX_CELL_CHARS = 60
+
+
+def rows(sample: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
+    """Return rows as a Markdown table; long cells are cut."""
+    if not sample:
+        return dg.MetadataValue.md("*no rows*")
+    columns = list(sample[0])
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(_cell(row[c]) for c in columns) + " |" for row in sample]
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def band_table(sample: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
+    """Return mean band powers of a few segments, NeuroNarrator's scheme."""
+    shown = [
+        {
+            "segment_id": row["segment_id"],
+            "dominant band": row["dominant_band"] or "none",
+            **{f"{b} uV2": round(_mean(row[f"narrator_{b}_uv2"]), 2) for b in NARRATOR_BANDS},
+        }
+        for row in sample
+    ]
+    return rows(shown)
+
+
+def page_of_first(segments: pa.Table, title: str) -> dg.MarkdownMetadataValue:
+    """Return the page of the first segment of a table, as it would be shown to a reader."""
+    if not segments.num_rows:
+        return dg.MetadataValue.md("*no segments*")
+    row = segments.slice(0, 1).to_pylist()[0]
+    image = page_of_row(row)
+    note = " (simulated)" if row["is_simulated"] else ""
+    return dg.MetadataValue.md(
+        f"{title}{note}, segment `{row['segment_id']}`, {row['start_s']:.0f} s into the recording\n\n"
+        + picture(image)
+    )
+
+
+def page_of_row(row: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Render the page of one ``segments`` row."""
+    from detectors.page import render_page
+
+    schema = ChannelSchema.parse(row["channel_schema"])
+    signal = np.asarray(row["signal"], dtype=np.float32) * np.float32(0.05)
+    data = signal.reshape(len(schema.ch_names), -1)
+    return render_page(data, np.asarray(row["mask"], dtype=bool), schema)
+
+
+def topomap_of_first(sample: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
+    """Return the energy map of the first judged segment, with its tiers."""
+    judged = next((r for r in sample if r["is_judged"]), None)
+    if judged is None:
+        return dg.MetadataValue.md("*no segment could be judged*")
+    from detectors.topomap import render_topomap
+
+    energy = np.asarray(judged["energy_uv2"], dtype=np.float32)
+    mask = np.isfinite(energy)
+    tiers = ", ".join(f"{c} {t}" for c, t in zip(judged["ch_names"], judged["tier"], strict=True))
+    return dg.MetadataValue.md(
+        f"segment `{judged['segment_id']}`, mean square per channel: {tiers}\n\n"
+        + picture(render_topomap(energy, mask))
+    )
+
+
+def picture(image: np.ndarray[Any, np.dtype[np.uint8]]) -> str:
+    """Return a picture as Markdown with the PNG inside."""
+    from PIL import Image
+
+    shown = Image.fromarray(image)
+    if shown.width > PREVIEW_WIDTH_PX:
+        height = round(shown.height * PREVIEW_WIDTH_PX / shown.width)
+        shown = shown.resize((PREVIEW_WIDTH_PX, height), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    if shown.mode == "L":
+        shown = shown.quantize(16)
+    shown.save(buffer, format="PNG", optimize=True)
+    return f"![picture](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+
+
+def _cell(value: object) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = text.replace("|", "\\|").replace("\n", " ")
+    return text if len(text) <= MAX_CELL_CHARS else text[: MAX_CELL_CHARS - 3] + "..."
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    finite = [v for v in values if v is not None and np.isfinite(v)]
+    return float(np.mean(finite)) if finite else float("nan")

@@ -1,0 +1,137 @@
+"""What all rule modules share: limits with their source, confidence, runs, boxes, conclusions.
+
+No rule lives here. Artifact rules are in :mod:`detectors.artifacts` and :mod:`detectors.ocular`,
+the others in :mod:`detectors.background` and :mod:`detectors.sleep`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.types import Finding, Judgement, RuleResult, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One constant of a rule: value, unit, and who says so."""
+
+    value: float
+    unit: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A stretch of one row; ``weight`` ranks rows within a group."""
+
+    row: int
+    t0_s: float
+    t1_s: float
+    weight: float
+
+
+def margin_confidence(*ratios: float) -> float:
+    """Map the smallest ratio of measure to threshold to a confidence.
+
+    ``1 / (1 + ratio**-3)``: 0.5 on the threshold, 0.7 at 1.33 times, 0.9 at twice (engineering
+    default, not a calibrated probability).
+    """
+    ratio = max(min(ratios), 1e-6)
+    return float(round(1.0 / (1.0 + ratio**-3), 4))
+
+
+def runs(active: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Find runs of True along the last axis.
+
+    Parameters
+    ----------
+    active
+        Shape (n_rows, n_times).
+
+    Returns
+    -------
+    row, start, stop
+        Shape (n_runs,), half-open, ordered by row, then start.
+    """
+    edges = np.zeros((active.shape[0], active.shape[1] + 2), dtype=np.int8)
+    edges[:, 1:-1] = active
+    change = np.diff(edges, axis=1)
+    row, start = np.nonzero(change == 1)
+    _, stop = np.nonzero(change == -1)
+    return row, start, stop
+
+
+def close_gaps(active: NDArray[np.bool_], longest_gap: int) -> NDArray[np.bool_]:
+    """Fill gaps of at most ``longest_gap`` between True values along the last axis."""
+    if longest_gap <= 0 or not active.any():
+        return active
+    closed = active.copy()
+    row, start, stop = runs(active)
+    joins = (row[1:] == row[:-1]) & (start[1:] - stop[:-1] <= longest_gap)
+    for r, a, b in zip(row[:-1][joins], stop[:-1][joins], start[1:][joins], strict=True):
+        closed[r, a:b] = True
+    return closed
+
+
+def group_boxes(boxes: Iterable[Box], min_iou: float = 0.5) -> list[list[Box]]:
+    """Group boxes of several rows that lie at the same time.
+
+    The longest box is the seed; every box whose intersection over union with the seed is at least
+    ``min_iou`` joins it; then the longest of the rest. Groups come out ordered by time, their
+    boxes by falling weight, so the result does not depend on the order of the input.
+    """
+    left = sorted(boxes, key=lambda b: (b.t0_s - b.t1_s, b.t0_s, b.row))
+    groups = []
+    while left:
+        seed = left[0]
+        near = [b for b in left if _iou(seed, b) >= min_iou]
+        left = [b for b in left if _iou(seed, b) < min_iou]
+        groups.append(sorted(near, key=lambda b: (-b.weight, b.row, b.t0_s)))
+    return sorted(groups, key=lambda g: (min(b.t0_s for b in g), min(b.row for b in g)))
+
+
+def _iou(a: Box, b: Box) -> float:
+    shared = min(a.t1_s, b.t1_s) - max(a.t0_s, b.t0_s)
+    whole = max(a.t1_s, b.t1_s) - min(a.t0_s, b.t0_s)
+    return shared / whole if whole > 0 else 0.0
+
+
+def conclude(
+    segment_ids: Sequence[str],
+    kind: str,
+    findings: Sequence[Finding],
+    reasons: Sequence[str],
+) -> RuleResult:
+    """Give every segment its judgement of one kind.
+
+    Parameters
+    ----------
+    segment_ids
+        All segments of the batch.
+    kind
+        The kind judged.
+    findings
+        What was found, in any order.
+    reasons
+        One per segment: why it could not be judged, or ``""``.
+    """
+    ids: dict[str, list[str]] = {}
+    for finding in findings:
+        ids.setdefault(finding.segment_id, []).append(finding.finding_id)
+    judgements = []
+    for segment_id, reason in zip(segment_ids, reasons, strict=True):
+        found = tuple(ids.get(segment_id, ()))
+        verdict: Verdict = "present" if found else "not_judged" if reason else "absent"
+        judgements.append(
+            Judgement(segment_id, kind, verdict, reason if verdict == "not_judged" else "", found)
+        )
+    return RuleResult(tuple(findings), tuple(judgements))
+
+
+def reasons_where(is_judged: NDArray[np.bool_], reason: str) -> list[str]:
+    """Return ``""`` for judged segments and ``reason`` for the others."""
+    return ["" if judged else reason for judged in is_judged.tolist()]

@@ -1,0 +1,213 @@
+"""Compiled loops of the spectra and of the rule statistics.
+
+Only numba lives here; it is imported inside the functions that need it (:mod:`detectors.spectra`,
+:mod:`detectors.row_statistics`), so that loading the definitions of the graph stays free of it.
+Meanings, units and thresholds are with the callers. Reductions may be re-ordered by the compiler
+(``reassoc``): counts and extremes are exact, sums agree with numpy to rounding.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+_FAST = {"nnan", "ninf", "nsz", "reassoc", "contract"}
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def fill_windows(
+    data: NDArray[np.float32], window: NDArray[np.float32], out: NDArray[np.float32]
+) -> None:
+    """Write mean-free, windowed, half-overlapping windows.
+
+    ``data`` (rows, n_times), ``window`` (size,), ``out`` (rows, n_windows, size).
+    """
+    n_rows, n_windows, size = out.shape
+    half = size // 2
+    for r in range(n_rows):
+        for w in range(n_windows):
+            start = w * half
+            total = np.float64(0.0)
+            for t in range(size):
+                total += data[r, start + t]
+            mean = np.float32(total / size)
+            for t in range(size):
+                out[r, w, t] = (data[r, start + t] - mean) * window[t]
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def sum_power(spectra: NDArray[np.float32], scale: np.float32, out: NDArray[np.float32]) -> None:
+    """Sum ``re**2 + im**2`` over windows.
+
+    ``spectra`` (rows, n_windows, 2 * n_freqs) is the float view of complex spectra, ``out``
+    (rows, n_freqs).
+    """
+    n_rows, n_windows, _ = spectra.shape
+    n_freqs = out.shape[1]
+    for r in range(n_rows):
+        for k in range(n_freqs):
+            out[r, k] = 0.0
+        for w in range(n_windows):
+            for k in range(n_freqs):
+                re = spectra[r, w, 2 * k]
+                im = spectra[r, w, 2 * k + 1]
+                out[r, k] += re * re + im * im
+        for k in range(n_freqs):
+            out[r, k] *= scale
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def _statistics(x: NDArray[np.float32], out: NDArray[np.float64]) -> None:
+    """Fill (line length, zero crossings, rms, longest equal run, kurtosis) of one row."""
+    n = x.shape[0]
+    total = np.float64(0.0)
+    square = np.float64(0.0)
+    for t in range(n):
+        value = np.float64(x[t])
+        total += value
+        square += value * value
+    mean = total / n
+    second = np.float64(0.0)
+    fourth = np.float64(0.0)
+    for t in range(n):
+        deviation = np.float64(x[t]) - mean
+        deviation *= deviation
+        second += deviation
+        fourth += deviation * deviation
+    length = np.float64(0.0)
+    crossings = 0
+    for t in range(1, n):
+        length += abs(np.float64(x[t]) - np.float64(x[t - 1]))
+        crossings += (x[t] < 0) != (x[t - 1] < 0)
+    run = 1
+    longest = 1
+    for t in range(1, n):
+        run = run + 1 if x[t] == x[t - 1] else 1
+        longest = max(longest, run)
+    out[0] = length
+    out[1] = crossings
+    out[2] = np.sqrt(square / n)
+    out[3] = longest
+    out[4] = n * fourth / (second * second) - 3.0 if second > 0 else 0.0
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def _cells(
+    x: NDArray[np.float32],
+    low: NDArray[np.float32],
+    high: NDArray[np.float32],
+    step: NDArray[np.float32],
+    lag: int,
+) -> None:
+    """Fill minimum, maximum and largest ``|x[t + lag] - x[t]|`` of every cell of one row."""
+    n_cells = low.shape[0]
+    size = x.shape[0] // n_cells
+    for c in range(n_cells):
+        start = c * size
+        smallest = x[start]
+        largest = x[start]
+        for t in range(start, start + size):
+            smallest = min(smallest, x[t])
+            largest = max(largest, x[t])
+        low[c] = smallest
+        high[c] = largest
+        steepest = np.float32(0.0)
+        for t in range(start, min(start + size, x.shape[0] - lag)):
+            steepest = max(steepest, abs(x[t + lag] - x[t]))
+        step[c] = steepest
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def _fast_power(
+    x: NDArray[np.float32],
+    taps: NDArray[np.float32],
+    buffer: NDArray[np.float32],
+    power: NDArray[np.float32],
+) -> None:
+    """Fill the mean square per cell of one row after a symmetric FIR given by its half ``taps``.
+
+    The first and last cell, where the filter is not fully inside, repeat their neighbour.
+    """
+    n = x.shape[0]
+    half = taps.shape[0] - 1
+    inner = n - 2 * half
+    for t in range(inner):
+        buffer[t] = taps[0] * x[t + half]
+    for k in range(1, half + 1):
+        tap = taps[k]
+        for t in range(inner):
+            buffer[t] += tap * (x[t + half + k] + x[t + half - k])
+    n_cells = power.shape[0]
+    size = n // n_cells
+    for c in range(1, n_cells - 1):
+        total = np.float32(0.0)
+        start = c * size - half
+        for t in range(start, start + size):
+            total += buffer[t] * buffer[t]
+        power[c] = total / size
+    power[0] = power[1]
+    power[n_cells - 1] = power[n_cells - 2]
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def scan_rows(
+    data: NDArray[np.float32],
+    recorded: NDArray[np.bool_],
+    taps: NDArray[np.float32],
+    lag: int,
+    statistics: NDArray[np.float64],
+    cells: NDArray[np.float32],
+    slow: NDArray[np.float32],
+) -> None:
+    """Fill everything the rules need from one pass over each row while it is in cache.
+
+    ``data`` (rows, n_times); ``statistics`` (rows, 5); ``cells`` (rows, 4, n_cells): minimum,
+    maximum, steepest step, fast power; ``slow`` (rows, n_slow): block means. Rows that were not
+    recorded keep the zeros they came with.
+    """
+    n_rows, n = data.shape
+    n_slow = slow.shape[1]
+    block = n // n_slow
+    buffer = np.empty(n, dtype=np.float32)
+    for r in range(n_rows):
+        if not recorded[r]:
+            continue
+        x = data[r]
+        _statistics(x, statistics[r])
+        _cells(x, cells[r, 0], cells[r, 1], cells[r, 2], lag)
+        _fast_power(x, taps, buffer, cells[r, 3])
+        for b in range(n_slow):
+            total = np.float32(0.0)
+            for t in range(b * block, b * block + block):
+                total += x[t]
+            slow[r, b] = total / block
+
+
+@njit(cache=True, nogil=True)
+def rail_runs(
+    x: NDArray[np.float32], tolerance: float, shortest: int, out: NDArray[np.bool_]
+) -> None:
+    """Mark samples of one row in runs of at least ``shortest`` that stay within ``tolerance`` of
+    the row's largest or smallest value.
+    """  # noqa: D205
+    n = x.shape[0]
+    top = x.max() - tolerance
+    bottom = x.min() + tolerance
+    start_top = -1
+    start_bottom = -1
+    for t in range(n + 1):
+        at_top = t < n and x[t] >= top
+        at_bottom = t < n and x[t] <= bottom
+        if at_top and start_top < 0:
+            start_top = t
+        if not at_top and start_top >= 0:
+            if t - start_top >= shortest:
+                out[start_top:t] = True
+            start_top = -1
+        if at_bottom and start_bottom < 0:
+            start_bottom = t
+        if not at_bottom and start_bottom >= 0:
+            if t - start_bottom >= shortest:
+                out[start_bottom:t] = True
+            start_bottom = -1

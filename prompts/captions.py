@@ -1,0 +1,348 @@
+"""Rule captions: the facts of a page as sentences, each with the ids behind it.
+
+Sections follow ``clinical.md`` 13.1 (SCORE order, shortened): montage, state (label-aware text
+only), background, sleep, epileptiform, artifacts, limits. Phrasing varies by a seeded hash, the
+content never does. Event sentences are built in ``event_words``; questions, narratives and
+dialogues have their own modules; whether a caption agrees with its facts is checked in
+``grounding``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from detectors.types import Family
+from detectors.vocabulary import CLINICAL_BANDS, KINDS
+from prompts import words
+from prompts.event_words import Sentence, event_sentences, masked_sentences
+from prompts.facts import FindingFact, PageFacts
+from prompts.limits import forbidden_claims
+
+Variant = Literal["label_free", "label_aware"]
+VARIANTS: tuple[Variant, ...] = ("label_free", "label_aware")
+
+CAPTIONS_VERSION = "1"
+"""Raised whenever a caption of the same facts may read differently."""
+
+SUPPRESSED_BELOW_UV = 10.0
+"""ACNS 2021, longitudinal bipolar."""
+LOW_BELOW_UV = 20.0
+"""ACNS 2021, longitudinal bipolar."""
+
+_KINDS_OF: dict[Family, tuple[str, ...]] = {
+    family: tuple(k for k, kind in KINDS.items() if kind.family == family)
+    for family in ("background", "sleep", "epileptiform", "artifact")
+}
+_STAGE_WORDS = {"W": "Wake", "R": "REM"}
+
+
+class CaptionError(ValueError):
+    """A sentence a page may not carry; writing it again gives the same sentence."""
+
+    is_retryable = False
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """One caption of one page."""
+
+    segment_id: str
+    variant: Variant
+    sentences: tuple[Sentence, ...]
+
+    @property
+    def text(self) -> str:
+        """The sentences joined."""
+        return " ".join(s.text for s in self.sentences)
+
+
+def write_caption(facts: PageFacts, variant: Variant = "label_free", seed: int = 0) -> Caption:
+    """Write the caption of a page.
+
+    Parameters
+    ----------
+    facts
+        The page.
+    variant
+        ``label_free`` says nothing the ten seconds cannot show; ``label_aware`` adds the stage and
+        labels of the corpus, as citations.
+    seed
+        Chooses among phrasings together with the segment id.
+
+    Raises
+    ------
+    CaptionError
+        If a sentence makes a claim that one page cannot support (``clinical.md`` 10).
+    """
+    sentences: list[Sentence] = []
+    for section, writer in SECTIONS.items():
+        if section != "state" or variant == "label_aware":
+            sentences.extend(writer(facts, seed))
+    for sentence in sentences:
+        claims = forbidden_claims(sentence.text)
+        if claims:
+            raise CaptionError(
+                f"sentence {sentence.text!r} claims {', '.join(claims)}, which one page cannot "
+                "show; reword its template"
+            )
+    return Caption(facts.segment_id, variant, tuple(sentences))
+
+
+def caption_rows(facts: PageFacts, seed: int = 0) -> Iterator[dict[str, Any]]:
+    """Yield the rows of table ``captions`` for one page, one per variant.
+
+    The label-aware row is left out where the corpus has neither stage nor label for the page.
+    """
+    for variant in VARIANTS:
+        if variant == "label_aware" and not (facts.labels or facts.stage_context):
+            continue
+        caption = write_caption(facts, variant, seed)
+        yield {
+            "sample_id": words.sample_id("caption", facts.segment_id, variant, seed),
+            "segment_id": facts.segment_id,
+            "variant": variant,
+            "text": caption.text,
+            "sentences": [
+                {"text": s.text, "section": s.section, "evidence": list(s.evidence)}
+                for s in caption.sentences
+            ],
+        }
+
+
+def _montage(facts: PageFacts, seed: int) -> list[Sentence]:
+    low, high = (f"{round(edge, 1):g}" for edge in facts.band_hz)
+    n_recorded, n_rows = len(facts.recorded), len(facts.schema.ch_names)
+    if facts.schema.is_referential:
+        frame = words.pick(
+            (
+                "Longitudinal bipolar page from {n} of {of} scalp electrodes; usable band {low} to {high} Hz.",
+                "The page shows longitudinal bipolar derivations of {n} of {of} scalp electrodes, usable from {low} to {high} Hz.",
+                "Longitudinal bipolar montage, {n} of {of} scalp electrodes recorded, usable band {low}-{high} Hz.",
+            ),
+            seed, facts.segment_id, "montage",
+        )  # fmt: skip
+    else:
+        frame = words.pick(
+            (
+                "Bipolar recording of {n} derivations ({names}); usable band {low} to {high} Hz.",
+                "The page shows {n} bipolar derivations as recorded ({names}), usable from {low} to {high} Hz.",
+                "Recorded bipolar, {n} derivations ({names}), usable band {low}-{high} Hz.",
+            ),
+            seed, facts.segment_id, "montage",
+        )  # fmt: skip
+    names = words.channels(facts.recorded, ())
+    text = frame.format(n=n_recorded, of=n_rows, low=low, high=high, names=names)
+    evidence = tuple(facts.column(c) for c in ("mask", "channel_schema", "band_high_hz"))
+    sentences = [Sentence(text, "montage", evidence)]
+    if facts.missing:
+        verb = "was" if len(facts.missing) == 1 else "were"
+        missing = words.channels(facts.missing, ())
+        sentences.append(
+            Sentence(f"{missing} {verb} not recorded.", "montage", (facts.column("mask"),))
+        )
+    return sentences
+
+
+def _state(facts: PageFacts, seed: int) -> list[Sentence]:
+    sentences = []
+    if facts.stage_context:
+        stage = _STAGE_WORDS.get(facts.stage_context, facts.stage_context)
+        text = f"The 30-s epoch around this page is scored {stage} in the corpus."
+        sentences.append(Sentence(text, "state", (facts.column("stage_context"),)))
+    for scope, name, value, _ in facts.labels:
+        shown = f"{name}: {value}".replace('"', "'")
+        text = f'At {scope} level the corpus gives the label "{shown}".'
+        sentences.append(Sentence(text, "state", (facts.column("labels"),)))
+    return sentences
+
+
+def _background(facts: PageFacts, seed: int) -> list[Sentence]:
+    sentences = []
+    for kind, writer in _BACKGROUND_WRITERS.items():
+        sentences += [
+            Sentence(writer(facts, f, seed), "background", facts.evidence_of(kind))
+            for f in facts.of_kind(kind)
+        ]
+    sentences += _dominant_band(facts, seed)
+    sentences += _absent(facts, "background", ("posterior_rhythm", "asymmetry"), seed)
+    return sentences
+
+
+def _posterior_rhythm(facts: PageFacts, finding: FindingFact, seed: int) -> str:
+    measured = _measured(finding)
+    place = words.channels(finding.channels, facts.recorded)
+    frame = words.pick(
+        (
+            "Posterior rhythm of {measured} at {place}.",
+            "A posterior rhythm of {measured} is seen at {place}.",
+            "At {place} there is a posterior rhythm of {measured}.",
+        ),
+        seed, facts.segment_id, "posterior_rhythm",
+    )  # fmt: skip
+    return frame.format(measured=measured, place=place)
+
+
+def _dominant_rhythm(facts: PageFacts, finding: FindingFact, seed: int) -> str:
+    frequency = finding.frequency_hz
+    if frequency is None:
+        return "A dominant rhythm is seen."
+    band = words.band_of(frequency)
+    named = band if band and band not in facts.void_bands["clinical"] else ""
+    frame = words.pick(
+        (
+            "Dominant rhythm of {hz}{band}{place}.",
+            "The dominant rhythm has {hz}{band}{place}.",
+            "The rhythm that stands out most has {hz}{band}{place}.",
+        ),
+        seed, facts.segment_id, "dominant_rhythm",
+    )  # fmt: skip
+    place = f" at {words.channels(finding.channels, facts.recorded)}" if finding.channels else ""
+    return frame.format(
+        hz=words.hz(frequency), band=f" ({named} band)" if named else "", place=place
+    )
+
+
+def _voltage(facts: PageFacts, finding: FindingFact, seed: int) -> str:
+    amplitude = finding.amplitude_uv
+    if amplitude is None:
+        return "The background voltage was measured."
+    grade = ""
+    if amplitude < SUPPRESSED_BELOW_UV:
+        grade = ", suppressed"
+    elif amplitude < LOW_BELOW_UV:
+        grade = ", low voltage"
+    frame = words.pick(
+        (
+            "Background voltage {uv} peak-to-peak{grade}.",
+            "The background voltage is {uv} peak-to-peak{grade}.",
+            "Background voltage of {uv}, trough to peak{grade}.",
+        ),
+        seed, facts.segment_id, "voltage",
+    )  # fmt: skip
+    return frame.format(uv=words.uv(amplitude), grade=grade)
+
+
+def _asymmetry(facts: PageFacts, finding: FindingFact, seed: int) -> str:
+    percent = _percent(finding)
+    amount = f" by {percent} %" if percent is not None else ""
+    pair = f" between {words.join(finding.channels)}" if finding.channels else ""
+    frame = words.pick(
+        (
+            "Asymmetry{pair}, larger on the {side}{amount}.",
+            "There is an asymmetry{pair}, with the {side} larger{amount}.",
+            "Asymmetry with larger activity on the {side}{amount}{pair}.",
+        ),
+        seed, facts.segment_id, "asymmetry",
+    )  # fmt: skip
+    return frame.format(pair=pair, side=finding.side, amount=amount)
+
+
+_BACKGROUND_WRITERS: dict[str, Callable[[PageFacts, FindingFact, int], str]] = {
+    "posterior_rhythm": _posterior_rhythm,
+    "dominant_rhythm": _dominant_rhythm,
+    "voltage": _voltage,
+    "asymmetry": _asymmetry,
+}
+
+
+def _measured(finding: FindingFact) -> str:
+    parts = []
+    if finding.frequency_hz is not None:
+        parts.append(words.hz(finding.frequency_hz))
+    if finding.amplitude_uv is not None:
+        parts.append(f"{words.uv(finding.amplitude_uv)} peak-to-peak")
+    return words.join(parts) or "unmeasured frequency"
+
+
+def _percent(finding: FindingFact) -> int | None:
+    """Return a share in percent, to 5, from a measure in percent or a ratio below one."""
+    for _, value, unit in finding.measures:
+        if unit == "%":
+            return round(value / 5) * 5
+    for name, value, unit in finding.measures:
+        if unit == "1" and name != "count" and 0 < value <= 1:
+            return round(value * 20) * 5
+    return None
+
+
+def _dominant_band(facts: PageFacts, seed: int) -> list[Sentence]:
+    corrected, raw = facts.dominant_band, facts.dominant_band_raw
+    void = facts.void_bands["clinical"]
+    if corrected not in CLINICAL_BANDS or corrected in void:
+        return []
+    frame = words.pick(
+        (
+            "With the 1/f trend removed, {band} is the dominant band",
+            "The dominant band after removal of the 1/f trend is {band}",
+            "The {band} band is dominant once the 1/f trend is removed",
+        ),
+        seed, facts.segment_id, "dominant_band",
+    )  # fmt: skip
+    text, evidence = frame.format(band=corrected), [facts.column("dominant_band")]
+    if raw in CLINICAL_BANDS and raw not in void and raw != corrected:
+        text += f"; {raw} has the highest raw power"
+        evidence.append(facts.column("dominant_band_raw"))
+    return [Sentence(f"{text}.", "background", tuple(evidence))]
+
+
+def _absent(
+    facts: PageFacts, section: str, kinds: tuple[str, ...], seed: int
+) -> list[Sentence]:
+    absent = [k for k in kinds if facts.verdict(k) == "absent"]
+    if not absent:
+        return []
+    nouns = [KINDS[k].noun if KINDS[k].family == "background" else KINDS[k].plural for k in absent]
+    frame = words.pick(
+        ("No {nouns} seen.", "There are no {nouns} on this page.", "No {nouns} on this page."),
+        seed, facts.segment_id, f"absent-{section}",
+    )  # fmt: skip
+    if section == "background":
+        frame = frame.replace("There are no", "There is no")
+    evidence = tuple(facts.judgement_id(k) for k in absent)
+    return [Sentence(frame.format(nouns=words.join(nouns, "or")), section, evidence)]
+
+
+def _events(section: str, family: Family) -> Callable[[PageFacts, int], list[Sentence]]:
+    def write(facts: PageFacts, seed: int) -> list[Sentence]:
+        sentences: list[Sentence] = []
+        for kind in _KINDS_OF[family]:
+            sentences += event_sentences(facts, kind, section, seed)
+        return sentences + _absent(facts, section, _KINDS_OF[family], seed)
+
+    return write
+
+
+def _limits(facts: PageFacts, seed: int) -> list[Sentence]:
+    reasons: dict[str, list[str]] = {}
+    for kind in KINDS:
+        judgement = facts.judgements.get(kind)
+        if judgement is not None and judgement.verdict == "not_judged":
+            reasons.setdefault(judgement.reason or "no usable signal", []).append(kind)
+    frame = words.pick(
+        ("Not judged: {nouns} ({reason}).", "{Nouns} could not be judged: {reason}."),
+        seed, facts.segment_id, "limits",
+    )  # fmt: skip
+    sentences = []
+    for reason, kinds in reasons.items():
+        nouns = words.plurals(kinds, "and")
+        text = frame.format(nouns=nouns, Nouns=nouns[0].upper() + nouns[1:], reason=reason)
+        sentences.append(Sentence(text, "limits", tuple(facts.judgement_id(k) for k in kinds)))
+    sentences += masked_sentences(facts)
+    if facts.band_hz[1] < CLINICAL_BANDS["gamma"][1]:
+        text = f"Nothing above {round(facts.band_hz[1], 1):g} Hz can be read from this recording."
+        sentences.append(Sentence(text, "limits", (facts.column("band_high_hz"),)))
+    return sentences
+
+
+SECTIONS: Mapping[str, Callable[[PageFacts, int], list[Sentence]]] = {
+    "montage": _montage,
+    "state": _state,
+    "background": _background,
+    "sleep": _events("sleep", "sleep"),
+    "epileptiform": _events("epileptiform", "epileptiform"),
+    "artifacts": _events("artifacts", "artifact"),
+    "limits": _limits,
+}
+"""Section writers in the order of a description."""

@@ -1,0 +1,147 @@
+"""Sentences about events: one, several, or set aside behind something stronger.
+
+A sentence is a text with the ids behind it. ``captions`` puts these sentences in order;
+``grounding`` checks them. Form follows ``clinical.md`` 13.2: number, unit, place and time in one
+clause ("Sharp wave, 110 ms, 85 uV peak-to-peak, maximum at T7, at 3.4 s").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from detectors.vocabulary import KINDS
+from prompts import words
+from prompts.facts import FindingFact, PageFacts
+
+MAX_SINGLE = 3
+"""Events of one kind told one by one; more are told together (engineering default)."""
+
+FOCAL_FAMILY = "epileptiform"
+"""The family whose leading channel is the maximum and whose others are its field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence, its section, and the ids of everything it claims."""
+
+    text: str
+    section: str
+    evidence: tuple[str, ...]
+
+
+def event_sentences(facts: PageFacts, kind: str, section: str, seed: int) -> list[Sentence]:
+    """Tell the events of one kind: one by one while they are few, together when many."""
+    found = facts.of_kind(kind)
+    if not found:
+        return []
+    if len(found) > MAX_SINGLE:
+        return [Sentence(_together(facts, found), section, facts.evidence_of(kind))]
+    judged = facts.evidence_of(kind)[len(found) :]
+    return [
+        Sentence(single(facts, f, seed, str(i)), section, (f.finding_id, *judged))
+        for i, f in enumerate(found)
+    ]
+
+
+def single(facts: PageFacts, finding: FindingFact, seed: int, key: str) -> str:
+    """Tell one finding in one sentence."""
+    kind = KINDS[finding.kind]
+    is_mass = kind.noun == kind.plural
+    hedge = words.hedge(finding)
+    if finding.count > 1 and not is_mass:
+        bare = counted = " ".join(filter(None, (str(finding.count), hedge, kind.plural)))
+        verb = "are"
+    else:
+        bare = f"{hedge} {kind.noun}".strip()
+        counted, verb = bare if is_mass else words.article(bare), "is"
+    numbers = _numbers(finding)
+    place = _place(facts, finding)
+    if finding.count > 1 and not finding.is_whole_page:
+        when = f"from {words.moment(finding.t0_s)} to {words.moment(finding.t1_s)} s"
+    else:
+        when = words.when(finding)
+    frame = words.pick(
+        (
+            "{bare}{listed}{place}, {when}.",
+            "{counted}{bracketed} {verb} seen {when}{place}.",
+            "{when} there {verb} {counted}{bracketed}{place}.",
+        ),
+        seed, facts.segment_id, f"{finding.kind}-{key}",
+    )  # fmt: skip
+    text = frame.format(
+        bare=bare, counted=counted, verb=verb, when=when,
+        listed="".join(f", {n}" for n in numbers),
+        bracketed=f" ({', '.join(numbers)})" if numbers else "",
+        place=f", {place}" if place else "",
+    )  # fmt: skip
+    return text[0].upper() + text[1:]
+
+
+def masked_sentences(facts: PageFacts) -> list[Sentence]:
+    """Say what was set aside because something stronger hides it, one sentence per pair of kinds."""
+    kinds_by_id = {f.finding_id: f.kind for f in (*facts.findings, *facts.masked)}
+    groups: dict[tuple[str, str], list[FindingFact]] = {}
+    for finding in facts.masked:
+        hider = kinds_by_id.get(finding.masked_by, "")
+        why = f"overlapped by {KINDS[hider].noun}" if hider else finding.mask_reason
+        groups.setdefault((finding.kind, why or "not confirmed"), []).append(finding)
+    sentences = []
+    for (kind, why), found in groups.items():
+        names = tuple(dict.fromkeys(name for f in found for name in f.channels))
+        at = f" at {words.channels(names, facts.recorded)}" if names else ""
+        n = f"{len(found)} " if KINDS[kind].noun != KINDS[kind].plural else ""
+        noun = f"{KINDS[kind].noun} {'candidate' if len(found) == 1 else 'candidates'}"
+        hiders = tuple(f.masked_by for f in found if f.masked_by in kinds_by_id)
+        evidence = tuple(dict.fromkeys((*(f.finding_id for f in found), *hiders)))
+        sentences.append(Sentence(f"Set aside: {n}{noun}{at} ({why}).", "limits", evidence))
+    return sentences
+
+
+def _together(facts: PageFacts, found: Sequence[FindingFact]) -> str:
+    kind = KINDS[found[0].kind]
+    names = tuple(dict.fromkeys(name for f in found for name in f.channels))
+    n_events = sum(f.count for f in found)
+    loudest = max((f.amplitude_uv for f in found if f.amplitude_uv is not None), default=None)
+    hedges = {words.hedge(f) for f in found}
+    hedge = hedges.pop() if len(hedges) == 1 else ""
+    head = kind.noun if kind.noun == kind.plural else f"{n_events} {hedge} {kind.plural}"
+    parts = [" ".join(head.split())]
+    if loudest is not None:
+        parts.append(f"largest {words.uv(loudest)} peak-to-peak")
+    if names:
+        parts.append(f"at {words.channels(names, facts.recorded)}")
+    if found[0].kind in words.TRANSIENTS:
+        parts.append(words.times(found))
+    else:
+        first, last = min(f.t0_s for f in found), max(f.t1_s for f in found)
+        parts.append(f"between {words.moment(first)} and {words.moment(last)} s")
+    text = ", ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _numbers(finding: FindingFact) -> list[str]:
+    numbers = []
+    if finding.frequency_hz is not None:
+        numbers.append(words.hz(finding.frequency_hz))
+    if not finding.is_whole_page and finding.count == 1:
+        numbers.append(words.duration(finding.duration_s))
+    if finding.amplitude_uv is not None:
+        numbers.append(f"{words.uv(finding.amplitude_uv)} peak-to-peak")
+    return numbers
+
+
+def _place(facts: PageFacts, finding: FindingFact) -> str:
+    names = finding.channels
+    if not names:
+        return ""
+    where = f"{finding.side} {finding.region}".strip() if finding.region else ""
+    if KINDS[finding.kind].family == FOCAL_FAMILY:
+        notes = [where] if where else []
+        if names[1:]:
+            notes.append(f"field {words.channels(names[1:], ())}")
+        bracket = f" ({'; '.join(notes)})" if notes else ""
+        return f"maximum at {names[0]}{bracket}"
+    spread = words.channels(names, facts.recorded)
+    is_small = len(names) <= words.MAX_LISTED
+    return f"at {spread} ({where})" if where and is_small else f"at {spread}"
