@@ -9,10 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from dagster_project.failures import PermanentFailure
+from dagster_project.partitions import SHIPPED_DETECTOR
 from dagster_project.resources import Workspace
 from detectors.waveform.infer import WaveformDetector, load_detector
-
-SHIPPED = "shipped"
 
 
 def detector_folder(workspace: Workspace, recipe: str) -> Path:
@@ -28,12 +27,12 @@ def detector_for(workspace: Workspace, recipe: str) -> WaveformDetector:
     PermanentFailure
         If the recipe's weights have not been trained yet.
     """
-    if recipe == SHIPPED:
+    if recipe == SHIPPED_DETECTOR:
         return load_detector()
     folder = detector_folder(workspace, recipe)
     if not folder.is_dir():
         raise PermanentFailure(
             f"detector {recipe!r} has no weights under {folder}; materialise 'waveform_detector' for "
-            f"partition {recipe!r} first, or use {SHIPPED!r}"
+            f"partition {recipe!r} first, or use {SHIPPED_DETECTOR!r}"
         )
     return load_detector(folder)

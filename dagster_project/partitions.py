@@ -20,6 +20,9 @@ from training.recipes import detector_recipes, model_recipes
 MAX_SHARDS = 400
 """Bound on shard partitions; a UI and a daemon stay quick below a few hundred."""
 
+SHIPPED_DETECTOR = "shipped"
+"""The weights inside the package: a detector partition without a recipe of its own to train."""
+
 
 @cache
 def shards() -> dg.StaticPartitionsDefinition:
@@ -48,7 +51,7 @@ def model_partitions() -> dg.StaticPartitionsDefinition:
 @cache
 def detector_partitions() -> dg.StaticPartitionsDefinition:
     """Return the detector recipe partitions."""
-    return dg.StaticPartitionsDefinition(sorted(detector_recipes()))
+    return dg.StaticPartitionsDefinition(sorted([*detector_recipes(), SHIPPED_DETECTOR]))
 
 
 @cache
@@ -60,7 +63,7 @@ def tasks() -> dg.StaticPartitionsDefinition:
 @cache
 def task_by_model() -> dg.MultiPartitionsDefinition:
     """Return task x model: the grain of answers and scores."""
-    models = sorted([*model_recipes(), *detector_recipes()])
+    models = sorted([*model_recipes(), *detector_recipes(), SHIPPED_DETECTOR])
     return dg.MultiPartitionsDefinition(
         {"task": tasks(), "model": dg.StaticPartitionsDefinition(models)}
     )

@@ -11,8 +11,20 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy.signal import firwin
+
+from detectors.types import SFREQ_HZ
 
 _FAST = {"nnan", "ninf", "nsz", "reassoc", "contract"}
+
+FAST_EDGE_HZ = 30.0
+"""Half-amplitude edge of the muscle high-pass (``clinical.md`` 8, muscle)."""
+MUSCLE_REACH = 12
+"""Samples the high-pass looks to either side: 25 taps, 4 % left at 20 Hz, 96 % kept at 40 Hz."""
+_TAPS = firwin(2 * MUSCLE_REACH + 1, FAST_EDGE_HZ, pass_zero=False, fs=SFREQ_HZ)
+_H0, _H1, _H2, _H3, _H4, _H5, _H6, _H7, _H8, _H9, _H10, _H11, _H12 = (
+    np.float32(tap) for tap in _TAPS[MUSCLE_REACH:]
+)
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
@@ -120,30 +132,36 @@ def _cells(
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
 def _fast_power(
-    x: NDArray[np.float32],
-    taps: NDArray[np.float32],
-    buffer: NDArray[np.float32],
-    power: NDArray[np.float32],
+    x: NDArray[np.float32], buffer: NDArray[np.float32], power: NDArray[np.float32]
 ) -> None:
-    """Fill the mean square per cell of one row after a symmetric FIR given by its half ``taps``.
+    """Fill the mean square per cell of one row after the muscle high-pass.
 
-    The first and last cell, where the filter is not fully inside, repeat their neighbour.
+    The taps are written out because only then are they kept in registers (7 times faster than a
+    loop over taps). The first and last cell, where the filter is not fully inside, repeat their
+    neighbour.
     """
     n = x.shape[0]
-    half = taps.shape[0] - 1
-    inner = n - 2 * half
-    for t in range(inner):
-        buffer[t] = taps[0] * x[t + half]
-    for k in range(1, half + 1):
-        tap = taps[k]
-        for t in range(inner):
-            buffer[t] += tap * (x[t + half + k] + x[t + half - k])
+    for t in range(MUSCLE_REACH, n - MUSCLE_REACH):
+        buffer[t] = (
+            _H0 * x[t]
+            + _H1 * (x[t - 1] + x[t + 1])
+            + _H2 * (x[t - 2] + x[t + 2])
+            + _H3 * (x[t - 3] + x[t + 3])
+            + _H4 * (x[t - 4] + x[t + 4])
+            + _H5 * (x[t - 5] + x[t + 5])
+            + _H6 * (x[t - 6] + x[t + 6])
+            + _H7 * (x[t - 7] + x[t + 7])
+            + _H8 * (x[t - 8] + x[t + 8])
+            + _H9 * (x[t - 9] + x[t + 9])
+            + _H10 * (x[t - 10] + x[t + 10])
+            + _H11 * (x[t - 11] + x[t + 11])
+            + _H12 * (x[t - 12] + x[t + 12])
+        )
     n_cells = power.shape[0]
     size = n // n_cells
     for c in range(1, n_cells - 1):
         total = np.float32(0.0)
-        start = c * size - half
-        for t in range(start, start + size):
+        for t in range(c * size, c * size + size):
             total += buffer[t] * buffer[t]
         power[c] = total / size
     power[0] = power[1]
@@ -154,7 +172,6 @@ def _fast_power(
 def scan_rows(
     data: NDArray[np.float32],
     recorded: NDArray[np.bool_],
-    taps: NDArray[np.float32],
     lag: int,
     statistics: NDArray[np.float64],
     cells: NDArray[np.float32],
@@ -162,7 +179,7 @@ def scan_rows(
 ) -> None:
     """Fill everything the rules need from one pass over each row while it is in cache.
 
-    ``data`` (rows, n_times); ``statistics`` (rows, 5); ``cells`` (rows, 4, n_cells): minimum,
+    ``data`` (rows, n_times); ``statistics`` (rows, 5); ``cells`` (4, rows, n_cells): minimum,
     maximum, steepest step, fast power; ``slow`` (rows, n_slow): block means. Rows that were not
     recorded keep the zeros they came with.
     """
@@ -175,8 +192,8 @@ def scan_rows(
             continue
         x = data[r]
         _statistics(x, statistics[r])
-        _cells(x, cells[r, 0], cells[r, 1], cells[r, 2], lag)
-        _fast_power(x, taps, buffer, cells[r, 3])
+        _cells(x, cells[0, r], cells[1, r], cells[2, r], lag)
+        _fast_power(x, buffer, cells[3, r])
         for b in range(n_slow):
             total = np.float32(0.0)
             for t in range(b * block, b * block + block):

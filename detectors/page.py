@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.glyphs import draw_text
-from detectors.montage import LB18
+from detectors.montage import LB18_NAMES, average_reference, longitudinal_bipolar
 from detectors.png import grey4_png
 from detectors.types import N_TIMES, SEGMENT_S, SFREQ_HZ, ChannelSchema
 
@@ -228,7 +228,7 @@ def page_geometry(
         If the montage is unknown or the schema has no rows.
     """
     if page_montage(schema, montage) == "longitudinal_bipolar":
-        rows = tuple(f"{a}-{b}" for a, b in LB18)
+        rows = LB18_NAMES
     else:
         rows = schema.ch_names
     if not rows:
@@ -275,13 +275,9 @@ def page_rows(
     if shown == "as_recorded":
         return data_uv, mask
     if shown == "average_reference":
-        mean = data_uv[mask].mean(axis=0, keepdims=True) if mask.any() else 0.0
-        return np.where(mask[:, None], data_uv - mean, np.float32(0)).astype(np.float32), mask
-    first = [schema.ch_names.index(a) for a, _ in LB18]
-    second = [schema.ch_names.index(b) for _, b in LB18]
-    rows_mask = mask[first] & mask[second]
-    rows = (data_uv[first] - data_uv[second]) * rows_mask[:, None]
-    return rows.astype(np.float32, copy=False), rows_mask
+        return average_reference(data_uv[None], mask[None])[0], mask
+    rows_uv, rows_mask = longitudinal_bipolar(data_uv[None], mask[None])
+    return rows_uv[0], rows_mask[0]
 
 
 @functools.lru_cache(maxsize=8)
@@ -401,9 +397,7 @@ def render_page(
         y, is_clipped = trace_ordinates(display_filter(rows_uv, style), seen)
         dx = style.px_per_s / SFREQ_HZ
         top, bottom = float(style.plot_top_px), float(style.plot_bottom_px)
-        draw_traces(
-            image, y, style.gutter_px, dx, style.line_px / 2, style.n_sub, top, bottom
-        )
+        draw_traces(image, y, style.gutter_px, dx, style.line_px / 2, style.n_sub, top, bottom)
         mark_clips(image, y, is_clipped, seen)
     quantise16(image)
     return image
@@ -498,9 +492,7 @@ CALIBRATION_UV = 100
 CALIBRATION_S = 1
 
 
-def _draw_calibration(
-    image: NDArray[np.uint8], geometry: PageGeometry, montage_text: str
-) -> None:
+def _draw_calibration(image: NDArray[np.uint8], geometry: PageGeometry, montage_text: str) -> None:
     style = geometry.style
     left, foot = 16, style.plot_bottom_px + 18
     height = round(CALIBRATION_UV / style.uv_per_px)

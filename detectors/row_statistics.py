@@ -8,7 +8,6 @@ artifact is decided in :mod:`detectors.artifacts` and :mod:`detectors.ocular`; s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +22,6 @@ SLOW_HZ = 40
 N_SLOW = SLOW_HZ * SEGMENT_S
 STEP_LAG = round(0.02 * SFREQ_HZ)
 """A step is measured over 20 ms (``clinical.md`` 8, electrode pop)."""
-FAST_EDGE_HZ = 30.0
-"""Half-amplitude edge of the muscle high-pass (``clinical.md`` 8, muscle)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +66,6 @@ class RowStatistics:
         return self.cell_max_uv.reshape(shape).max(-1) - self.cell_min_uv.reshape(shape).min(-1)
 
 
-@cache
-def _muscle_taps() -> NDArray[np.float32]:
-    """Half of a symmetric 41-tap high-pass; its reach of 20 samples is one cell."""
-    from scipy.signal import firwin
-
-    reach = round(CELL_S * SFREQ_HZ)
-    taps = firwin(2 * reach + 1, FAST_EDGE_HZ, pass_zero=False, fs=SFREQ_HZ)
-    return np.ascontiguousarray(taps[reach:], dtype=np.float32)
-
-
 def row_statistics(batch: SegmentBatch) -> RowStatistics:
     """Measure every recorded row in one compiled pass.
 
@@ -92,13 +79,13 @@ def row_statistics(batch: SegmentBatch) -> RowStatistics:
     n_segments, n_channels = batch.mask.shape
     n_rows = n_segments * n_channels
     statistics = np.zeros((n_rows, 5))
-    cells = np.zeros((n_rows, 4, N_CELLS), dtype=np.float32)
+    cells = np.zeros((4, n_rows, N_CELLS), dtype=np.float32)
     slow = np.zeros((n_rows, N_SLOW), dtype=np.float32)
     data = np.ascontiguousarray(batch.data_uv, dtype=np.float32).reshape(n_rows, N_TIMES)
     recorded = np.ascontiguousarray(batch.mask).reshape(n_rows)
-    _rule_kernels.scan_rows(data, recorded, _muscle_taps(), STEP_LAG, statistics, cells, slow)
+    _rule_kernels.scan_rows(data, recorded, STEP_LAG, statistics, cells, slow)
     shape = (n_segments, n_channels)
-    low, high, step, fast = (cells[:, i].reshape(*shape, N_CELLS) for i in range(4))
+    low, high, step, fast = (cells[i].reshape(*shape, N_CELLS) for i in range(4))
     seconds = (*shape, SEGMENT_S, -1)
     worst = (high.reshape(seconds).max(-1) - low.reshape(seconds).min(-1)).max(-1)
     length, crossings, rms, run, kurtosis = (statistics[:, i].reshape(shape) for i in range(5))

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from detectors.vocabulary import KINDS
+from detectors.types import CANONICAL19
+from detectors.vocabulary import KINDS, region_of
 from prompts import words
 from prompts.facts import FindingFact, PageFacts
 
@@ -135,7 +136,7 @@ def _place(facts: PageFacts, finding: FindingFact) -> str:
     names = finding.channels
     if not names:
         return ""
-    where = f"{finding.side} {finding.region}".strip() if finding.region else ""
+    where = _where(finding)
     if KINDS[finding.kind].family == FOCAL_FAMILY:
         notes = [where] if where else []
         if names[1:]:
@@ -145,3 +146,13 @@ def _place(facts: PageFacts, finding: FindingFact) -> str:
     spread = words.channels(names, facts.recorded)
     is_small = len(names) <= words.MAX_LISTED
     return f"at {spread} ({where})" if where and is_small else f"at {spread}"
+
+
+def _where(finding: FindingFact) -> str:
+    """Name side and region; the region of the maximum, or the one all channels share."""
+    if not finding.region:
+        return ""
+    regions = {region_of(name) for name in finding.channels if name in CANONICAL19}
+    is_focal = KINDS[finding.kind].family == FOCAL_FAMILY
+    region = finding.region if is_focal or regions == {finding.region} else ""
+    return f"{finding.side} {region}".strip()

@@ -15,9 +15,10 @@ from pydantic import Field
 from dagster_project import previews, provenance
 from dagster_project.assets.factory import Grain
 from dagster_project.corpora.batches import segment_batches
-from dagster_project.detection import SHIPPED, detector_for
+from dagster_project.detection import detector_for
 from dagster_project.failures import translated
 from dagster_project.materialisation import SEGMENT_HOURS, counts, write
+from dagster_project.partitions import SHIPPED_DETECTOR
 from dagster_project.resources import Workspace
 from dagster_project.tables.store import TableStore
 from detectors.merge import merge_shard
@@ -38,7 +39,7 @@ class DetectorConfig(dg.Config):
     """Which detector looks at the segments."""
 
     weights: str = Field(
-        SHIPPED,
+        SHIPPED_DETECTOR,
         description="Pinned detector recipe, 'shipped' or one trained by the asset waveform_detector."
         " Never 'latest': retraining must not make every shard stale.",
         pattern=r"^[a-z0-9_-]+$",

@@ -1,0 +1,251 @@
+"""From graded answers to rows of table ``scores``: values, intervals, controls, differences.
+
+An item without an answer is wrong and unparsed, never dropped. Every value carries an interval
+clustered by subject; every control stands beside its score, with the paired difference. Boxes are
+scored in ``detection_scores.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from benchmark.answers import LETTERS
+from benchmark.ask import check_answers, grade
+from benchmark.errors import BenchmarkError
+from benchmark.intervals import (
+    WEAK_BELOW_SUBJECTS,
+    Interval,
+    mean_interval,
+    sign_permutation_p,
+    wilson_interval,
+)
+from benchmark.metrics import WordOverlap, choice_interval, f1_mean, recall_mean, word_overlaps
+from benchmark.tasks import Row, Task
+
+BASELINES = ("majority", "prior", "constant_template", "shuffled_reference")
+"""Models of ``models.py`` that every other model is compared with, pair by pair."""
+
+Table = list[dict[str, Any]]
+_MAX_SLICES = 12  # categories shown; more would be a table nobody reads
+
+
+def score(task: Task, items: Sequence[Row], answers: Sequence[Row], *, seed: int = 0) -> Table:
+    """Score all answers to one task.
+
+    Parameters
+    ----------
+    task
+        The task.
+    items
+        Rows of table ``benchmark_items`` of that task.
+    answers
+        Rows of table ``model_answers``, graded or not, of any models and controls.
+    seed
+        Seed of bootstrap and permutation.
+
+    Returns
+    -------
+    list of dict
+        Rows of table ``scores``, sorted by model, control and metric.
+
+    Raises
+    ------
+    BenchmarkError
+        If there are no items, or answers do not belong to them.
+    """
+    if not items:
+        raise BenchmarkError(
+            f"task {task.name!r} has no items; it needs test subjects with rows in "
+            f"{task.source_table!r}, materialise a corpus that has some"
+        )
+    check_answers({row["item_id"]: row for row in items}, answers)
+    rows = task.score(task, sorted(items, key=lambda r: r["item_id"]), answers, seed)
+    return sorted(rows, key=lambda r: (r["model"], r["control"], r["metric"]))
+
+
+def chance_level(items: Sequence[Row]) -> float:
+    """Return the accuracy of uniform guessing: the mean of one over the number of options."""
+    return sum(1 / len(row["options"]) for row in items) / len(items)
+
+
+def score_choice(task: Task, items: Sequence[Row], answers: Sequence[Row], seed: int) -> Table:
+    """Score multiple choice."""
+    rows: Table = []
+    right: dict[tuple[str, str], list[float]] = {}
+    for key, said in _by_run(grade(task, items, answers)).items():
+        right[key] = [float(_get(said, i, "is_correct", False)) for i in items]
+        rows += _choice_rows(task, key, items, said, right[key], seed)
+    return rows + _differences(task, items, right, "accuracy", seed)
+
+
+def _choice_rows(
+    task: Task, key: tuple[str, str], items: Sequence[Row], said: Mapping[str, Row],
+    right: Sequence[float], seed: int,
+) -> Table:  # fmt: skip
+    subjects = [i["subject_id"] for i in items]
+    chance = chance_level(items)
+    accuracy = mean_interval(subjects, right, seed=seed)
+    low, high = wilson_interval(int(sum(right)), len(items))
+    wilson = Interval(accuracy.value, low, high, accuracy.n_subjects)
+    reference = [_class_name(i, i["answer"]) for i in items]
+    predicted = [_class_name(i, _get(said, i, "answer", "")) for i in items]
+    make = _row_maker(task, key, items, said)
+    rows = [
+        make("accuracy", accuracy, _chance_note(accuracy, chance)),
+        make("accuracy_wilson", wilson, "items taken as independent"),
+        make(
+            "balanced_accuracy",
+            choice_interval(recall_mean, subjects, reference, predicted, seed=seed),
+            f"{len(set(reference))} classes",
+        ),
+        make(
+            "macro_f1",
+            choice_interval(f1_mean, subjects, reference, predicted, seed=seed),
+            f"{len(set(reference))} classes",
+        ),
+    ]
+    likely = [_likeliest(_get(said, i, "option_logprobs", ())) for i in items]
+    if all(likely):
+        hits = [float(letter == i["answer"]) for letter, i in zip(likely, items, strict=True)]
+        best = mean_interval(subjects, hits, seed=seed)
+        rows.append(make("accuracy_logprob", best, _chance_note(best, chance)))
+    return rows + _slice_rows("accuracy", make, items, right, seed)
+
+
+def score_text(task: Task, items: Sequence[Row], answers: Sequence[Row], seed: int) -> Table:
+    """Score free text by word overlap."""
+    rows: Table = []
+    primary: dict[tuple[str, str], list[float]] = {}
+    subjects = [i["subject_id"] for i in items]
+    fields: dict[str, Callable[[WordOverlap], float]] = {
+        "rouge1": lambda o: o.rouge1,
+        "rouge1_raw": lambda o: o.rouge1_raw,
+        "rouge1_recall": lambda o: o.rouge1_recall,
+        "rougeL": lambda o: o.rouge_l,
+    }
+    for key, said in _by_run(answers).items():
+        make = _row_maker(task, key, items, said)
+        texts = [str(_get(said, i, "answer", "")) for i in items]
+        overlaps = word_overlaps([i["answer"] for i in items], texts)
+        for metric, take in fields.items():
+            values = [take(o) for o in overlaps]
+            note = "rouge-score, stemmed, mean over items; word overlap rewards style, not truth"
+            rows.append(make(metric, mean_interval(subjects, values, seed=seed), note))
+        primary[key] = [o.rouge1 for o in overlaps]
+        rows += _slice_rows("rouge1", make, items, primary[key], seed)
+    return rows + _differences(task, items, primary, "rouge1", seed)
+
+
+def _slice_rows(
+    metric: str, make: Callable[..., dict[str, Any]], items: Sequence[Row],
+    values: Sequence[float], seed: int,
+) -> Table:  # fmt: skip
+    """Score recorded and simulated pages apart, and each category, where there is more than one."""
+    by_name: dict[str, list[int]] = {}
+    categories = sorted({i["category"] for i in items})
+    for n, item in enumerate(items):
+        by_name.setdefault("simulated" if item["is_simulated"] else "recorded", []).append(n)
+        if 1 < len(categories) <= _MAX_SLICES:
+            by_name.setdefault(item["category"], []).append(n)
+    rows = []
+    for name, chosen in sorted(by_name.items()):
+        if len(chosen) == len(items) and name != "simulated":
+            continue
+        part = [items[n] for n in chosen]
+        interval = mean_interval(
+            [i["subject_id"] for i in part], [values[n] for n in chosen], seed=seed
+        )
+        note = f"chance {100 * chance_level(part):.1f} %" if part[0]["options"] else ""
+        rows.append(make(f"{metric}[{name}]", interval, note, part))
+    return rows
+
+
+def _differences(
+    task: Task, items: Sequence[Row], values: Mapping[tuple[str, str], list[float]],
+    metric: str, seed: int,
+) -> Table:  # fmt: skip
+    """Compare each model on its pages with its own controls and with the baselines, item by item."""
+    subjects = [i["subject_id"] for i in items]
+    rows = []
+    for model, control in values:
+        if control != "none" or model in BASELINES:
+            continue
+        others = {c: values[m, c] for m, c in values if m == model and c != "none"}
+        others |= {b: values[b, "none"] for b in BASELINES if (b, "none") in values}
+        for name, other in others.items():
+            gaps = [a - b for a, b in zip(values[model, control], other, strict=True)]
+            p = sign_permutation_p(subjects, gaps, seed=seed)
+            make = _row_maker(task, (model, control), items, None)
+            note = f"paired by item; p = {p:.3f}, signs flipped by subject"
+            rows.append(make(f"{metric}-{name}", mean_interval(subjects, gaps, seed=seed), note))
+    return rows
+
+
+def _by_run(answers: Sequence[Row]) -> dict[tuple[str, str], dict[str, Row]]:
+    runs: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in sorted(answers, key=lambda r: (r["model"], r["control"], r["item_id"])):
+        runs.setdefault((row["model"], row["control"]), {})[row["item_id"]] = row
+    return runs
+
+
+def _get(said: Mapping[str, Row], item: Row, column: str, absent: object) -> Any:
+    row = said.get(item["item_id"])
+    return absent if row is None else row[column]
+
+
+def _row_maker(
+    task: Task, key: tuple[str, str], items: Sequence[Row], said: Mapping[str, Row] | None
+) -> Callable[..., dict[str, Any]]:
+    def make(
+        metric: str, interval: Interval, note: str = "", part: Sequence[Row] = items
+    ) -> dict[str, Any]:
+        answered = {} if said is None else said
+        n_unparsed = sum(not _get(answered, i, "is_parsed", False) for i in part)
+        return score_row(
+            task, key, metric, interval, note=note, n_items=len(part),
+            n_unparsed=0 if said is None else n_unparsed,
+        )  # fmt: skip
+
+    return make
+
+
+def score_row(
+    task: Task, key: tuple[str, str], metric: str, interval: Interval,
+    *, note: str, n_items: int, n_unparsed: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Make one row of table ``scores``; says so where few subjects make the interval weak."""
+    weak = f"weak interval: fewer than {WEAK_BELOW_SUBJECTS} subjects" if interval.is_weak else ""
+    return {
+        "task": task.name,
+        "model": key[0],
+        "control": key[1],
+        "metric": metric,
+        "value": interval.value,
+        "ci_low": interval.low,
+        "ci_high": interval.high,
+        "n_items": n_items,
+        "n_subjects": interval.n_subjects,
+        "n_unparsed": n_unparsed,
+        "note": "; ".join(part for part in (note, weak) if part),
+    }
+
+
+def _chance_note(interval: Interval, chance: float) -> str:
+    if interval.low is None or interval.high is None:
+        verdict = "no interval, so not told from chance"
+    elif interval.includes(chance):
+        verdict = "the interval includes chance"
+    else:
+        verdict = "above chance" if interval.value > chance else "below chance"
+    return f"chance {100 * chance:.1f} %; {verdict}"
+
+
+def _class_name(item: Row, letter: str) -> str:
+    if not letter:
+        return ""
+    return f"{item['category']}: {item['options'][LETTERS.index(letter)]}"
+
+
+def _likeliest(logprobs: Sequence[float]) -> str:
+    return LETTERS[list(logprobs).index(max(logprobs))] if len(logprobs) else ""

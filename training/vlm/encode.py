@@ -1,0 +1,248 @@
+"""One dataset row to tensors: the real template, image tokens, labels on answers only.
+
+A row is tokenised piece by piece, cut where answers begin and end, so a label token never straddles
+a border and the prompt is tokenised exactly as it will be when the model is asked. The result
+equals what the processor makes of the whole conversation (a test holds that). Rows that cannot be
+encoded come back as a :class:`Drop` with its cause; nothing is ever cut to length. Grouping samples
+into batches is :mod:`training.vlm.batch`'s business.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.vlm.errors import ModelError
+from training.vlm.tokenizer import END_OF_TURN, IMAGE_PAD, PLAIN_ADDED_TOKENS, SPECIAL_TOKENS
+
+IMAGE_PLACEHOLDER = "<image>"
+IGNORED = -100
+"""Label of a token that carries no loss; the number torch's cross-entropy skips."""
+
+_ROLES = ("system", "user", "assistant")
+
+Cause = Literal[
+    "no messages",
+    "unknown role",
+    "no answer",
+    "control token in text",
+    "image without placeholder",
+    "placeholder without image",
+    "unreadable image",
+    "image too elongated",
+    "longer than max_length",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """A row that is not trained on, and why."""
+
+    sample_id: str
+    cause: Cause
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One encoded row of L tokens and P vision patches.
+
+    Parameters
+    ----------
+    sample_id
+        Id of the row.
+    input_ids, labels
+        ``(L,) int64``; labels are :data:`IGNORED` outside answers.
+    is_image
+        ``(L,) bool``, true on image tokens.
+    pixel_values
+        ``(P, 1176) float32`` normalised patches, or ``None`` without a picture.
+    image_grid_thw
+        ``(1, 3) int64`` patches along time, height and width, or ``None``.
+    """
+
+    sample_id: str
+    input_ids: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    is_image: NDArray[np.bool_]
+    pixel_values: NDArray[np.float32] | None
+    image_grid_thw: NDArray[np.int64] | None
+
+    @property
+    def n_label_tokens(self) -> int:
+        """Tokens that carry loss."""
+        return int((self.labels != IGNORED).sum())
+
+
+class _Refused(Exception):
+    """Carries a cause from wherever a row fails to :meth:`Encoder.__call__`."""
+
+    def __init__(self, cause: Cause, detail: str = "") -> None:
+        super().__init__(cause)
+        self.cause: Cause = cause
+        self.detail = detail
+
+
+class Encoder:
+    """Turns rows into samples; safe to call from several threads.
+
+    Parameters
+    ----------
+    processor
+        ``Qwen2_5_VLProcessor``.
+    max_length
+        Tokens of the longest sample, image tokens included.
+    """
+
+    def __init__(self, processor: Any, max_length: int) -> None:
+        self._processor = processor
+        self._images = processor.image_processor
+        # the backend is called directly: the wrapper changes its padding state, which threads share
+        self._backend = processor.tokenizer.backend_tokenizer
+        self._image_id = processor.image_token_id
+        self._max_length = max_length
+
+    def __call__(self, row: Mapping[str, Any]) -> Sample | Drop:
+        """Encode one row with the columns ``id``, ``image`` and ``messages``."""
+        sample_id = str(row["id"])
+        try:
+            return self._encode(sample_id, row)
+        except _Refused as refused:
+            return Drop(sample_id, refused.cause, refused.detail)
+
+    def _encode(self, sample_id: str, row: Mapping[str, Any]) -> Sample:
+        data = (row["image"] or {}).get("bytes")
+        turns = _turns(row["messages"], has_image=data is not None)
+        image = None if data is None else _open(data)
+        n_tokens = 0 if image is None else self._n_image_tokens(image)
+        ids, labels = self._tokenise(self._pieces(turns), n_tokens)
+        if len(ids) > self._max_length:
+            raise _Refused(
+                "longer than max_length", f"{len(ids)} tokens, {n_tokens} of them of the image"
+            )
+        pixels, grid = (None, None) if image is None else self._pixels(image)
+        input_ids = np.array(ids, dtype=np.int64)
+        return Sample(
+            sample_id=sample_id,
+            input_ids=input_ids,
+            labels=np.array(labels, dtype=np.int64),
+            is_image=input_ids == self._image_id,
+            pixel_values=pixels,
+            image_grid_thw=grid,
+        )
+
+    def _pieces(self, turns: Sequence[dict[str, Any]]) -> Iterable[tuple[str, bool]]:
+        """Yield the rendered conversation in pieces, each with whether it is an answer."""
+        whole = self._render(turns)
+        cursor = 0
+        for i, turn in enumerate(turns):
+            if turn["role"] != "assistant":
+                continue
+            start = len(self._render(turns[:i], add_generation_prompt=True))
+            answer = turn["content"] + END_OF_TURN
+            end = start + len(answer)
+            if whole[start:end] != answer:
+                raise ModelError(
+                    "the chat template of this model does not write an answer verbatim between "
+                    "its generation prompt and its end mark, so labels cannot be placed"
+                )
+            yield whole[cursor:start], False
+            yield whole[start:end], True
+            cursor = end
+        yield whole[cursor:], False
+
+    def _render(self, turns: Sequence[dict[str, Any]], **kwargs: Any) -> str:
+        return self._processor.apply_chat_template(list(turns), tokenize=False, **kwargs)
+
+    def _tokenise(
+        self, pieces: Iterable[tuple[str, bool]], n_image_tokens: int
+    ) -> tuple[list[int], list[int]]:
+        ids: list[int] = []
+        labels: list[int] = []
+        for text, is_answer in pieces:
+            part = self._backend.encode(text, add_special_tokens=False).ids
+            if self._image_id in part:
+                at = part.index(self._image_id)
+                part[at : at + 1] = [self._image_id] * n_image_tokens
+            ids += part
+            labels += part if is_answer else [IGNORED] * len(part)
+        return ids, labels
+
+    def _n_image_tokens(self, image: Any) -> int:
+        try:
+            n_patches = self._images.get_number_of_image_patches(image.height, image.width)
+        except ValueError as error:
+            raise _Refused("image too elongated", str(error)) from error
+        return int(n_patches) // self._images.merge_size**2
+
+    def _pixels(self, image: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        try:
+            out = self._images(images=[image], return_tensors="np")
+        except (OSError, SyntaxError) as error:  # PIL reads the picture only here
+            raise _Refused("unreadable image", str(error)) from error
+        return out["pixel_values"], out["image_grid_thw"]
+
+
+def conversation(messages: Sequence[Mapping[str, str]], has_image: bool) -> list[dict[str, Any]]:
+    """Return stored messages in the form a processor's chat template reads.
+
+    The placeholder and the white space around it become an image part; other turns stay text.
+    """
+    turns: list[dict[str, Any]] = []
+    for message in messages:
+        content = message["content"]
+        if has_image and message["role"] == "user" and IMAGE_PLACEHOLDER in content:
+            before, _, after = content.partition(IMAGE_PLACEHOLDER)
+            parts = [_text(before), {"type": "image"}, _text(after)]
+            turns.append({"role": "user", "content": [p for p in parts if p is not None]})
+        else:
+            turns.append({"role": message["role"], "content": content})
+    return turns
+
+
+def _text(text: str) -> dict[str, Any] | None:
+    return {"type": "text", "text": text.strip()} if text.strip() else None
+
+
+def _turns(messages: Sequence[Mapping[str, Any]] | None, has_image: bool) -> list[dict[str, Any]]:
+    if not messages:
+        raise _Refused("no messages")
+    roles = [m["role"] for m in messages]
+    unknown = sorted({str(r) for r in roles} - set(_ROLES))
+    if unknown:
+        raise _Refused("unknown role", ", ".join(unknown))
+    if roles[-1] != "assistant" or not all(m["content"] for m in messages):
+        raise _Refused("no answer", "the last turn must be an answer and no turn empty")
+    for message in messages:
+        found = next((t for t in _CONTROL_TOKENS if t in message["content"]), None)
+        if found is not None:
+            raise _Refused("control token in text", found)
+    first = next((m["content"] for m in messages if m["role"] == "user"), "")
+    n_marks = sum(m["content"].count(IMAGE_PLACEHOLDER) for m in messages)
+    if has_image and (n_marks != 1 or IMAGE_PLACEHOLDER not in first):
+        raise _Refused("image without placeholder", f"{n_marks} placeholders, 1 in the first turn")
+    if not has_image and n_marks:
+        raise _Refused("placeholder without image", f"{n_marks} placeholders")
+    return conversation(messages, has_image)
+
+
+_CONTROL_TOKENS = (*SPECIAL_TOKENS, *(t for t in PLAIN_ADDED_TOKENS if t.startswith("<|")))
+
+
+def _open(data: bytes) -> Any:
+    from PIL import Image
+
+    try:
+        image = Image.open(io.BytesIO(data))
+    except (OSError, Image.DecompressionBombError) as error:
+        raise _Refused("unreadable image", str(error)) from error
+    if image.width < 1 or image.height < 1:
+        raise _Refused("unreadable image", f"{image.width} x {image.height} pixels")
+    return image
+
+
