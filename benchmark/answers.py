@@ -1,8 +1,9 @@
-"""What a model sees, what it says, and how that is read: items without their reference, replies, parsers.
+"""What a model sees, what it says, and how that is read.
 
-A parser either reads an answer or says that it cannot; it never guesses and never maps an unreadable
-answer to an option (NeuroLM's silent remap is the defect avoided, ``systems.md`` 6.11). Building
-items is in ``items.py``; asking a model in ``ask.py``; scoring in ``scoring.py``.
+Here are items without their reference, replies and parsers. A parser either reads an answer or
+says that it cannot; it never guesses and never maps an unreadable answer to an option (NeuroLM's
+silent remap is the defect avoided, ``systems.md`` 6.11). Building items is in ``items.py``,
+asking a model in ``ask.py``, scoring in ``scoring.py``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ LETTERS = "ABCDEFGH"
 """Option letters in shown order."""
 
 _OPEN = r"[\s\"'*_(\[]*"
-_LEAD = re.compile(rf"^{_OPEN}(?:the\s+)?(?:correct\s+)?(?:answer|option)(?:\s+is)?\s*[:\-]?\s*", re.I)
+_LEAD = re.compile(
+    rf"^{_OPEN}(?:the\s+)?(?:correct\s+)?(?:answer|option)(?:\s+is)?\s*[:\-]?\s*", re.I
+)
 _LETTER = re.compile(rf"^{_OPEN}([{LETTERS}])(?![A-Za-z0-9])[\"'*_)\].:,\-]*(.*)$", re.S)
 _EDGE = " \t\r\n\"'*_.:;,()[]"
 
@@ -62,7 +65,7 @@ class Item:
 VISIBLE_COLUMNS = (
     "item_id", "task", "segment_id", "subject_id", "prompt", "options", "category",
 )  # fmt: skip
-"""Columns of ``benchmark_items`` a model process reads; ``answer`` and ``evidence`` are not among them."""
+"""Columns of ``benchmark_items`` a model process reads; the reference answer is not among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +113,10 @@ def letters(n_options: int) -> tuple[str, ...]:
 def parse_letter(output: str, options: Sequence[str]) -> str:
     """Read one option letter, strictly.
 
-    Accepted is one capital letter of the shown options, alone or wrapped (``B``, ``(B)``, ``**B**``,
-    ``B.``), after an optional "Answer:", optionally followed by the text of that very option. All
-    else is not parsed: two letters, a lower-case letter ("a" is a word), an option's text without
-    its letter, a letter with another option's text, reasoning before or after.
+    Accepted is one capital letter of the shown options, alone or wrapped (``B``, ``(B)``,
+    ``**B**``, ``B.``), after an optional "Answer:", optionally followed by the text of
+    that very option. All else is not parsed: two letters, a lower-case letter ("a" is a word), an
+    option's text without its letter, a letter with another option's text, reasoning around it.
 
     Parameters
     ----------
@@ -140,7 +143,7 @@ def _plain(text: str) -> str:
 
 
 def boxes_to_text(boxes: Sequence[Box]) -> str:
-    """Write boxes of one segment as the JSON text that :func:`parse_boxes` reads, in a fixed order."""
+    """Write boxes of one segment, in a fixed order, as text that :func:`parse_boxes` reads."""
     rows = sorted(
         [b.waveform, b.channel, round(b.t0_s, 4), round(b.t1_s, 4), round(b.confidence, 6)]
         for b in boxes
@@ -199,7 +202,9 @@ def parse_answer(kind: TaskKind, output: str, item: Item) -> str:
     return output.strip()
 
 
-def answer_row(kind: TaskKind, item: Item, reply: Reply, model: str, control: str) -> dict[str, object]:
+def answer_row(
+    kind: TaskKind, item: Item, reply: Reply, model: str, control: str
+) -> dict[str, object]:
     """Make one row of table ``model_answers``, parsed but not yet graded."""
     answer = parse_answer(kind, reply.output, item)
     return {

@@ -70,7 +70,9 @@ def ask(
     return rows
 
 
-def ask_without_pages(model: AnswerModel, task: Task, items: Sequence[Item]) -> list[dict[str, Any]]:
+def ask_without_pages(
+    model: AnswerModel, task: Task, items: Sequence[Item]
+) -> list[dict[str, Any]]:
     """Ask a baseline that looks at no page; its rows stand under the control ``none``."""
     replies = model.answer(items, [None] * len(items))
     return [
@@ -92,7 +94,8 @@ def _ask_once_each(
     replies = model.answer([items[i] for i in chosen], [pages[i] for i in chosen])
     if len(replies) != len(chosen):
         raise BenchmarkError(
-            f"model {model.name!r} gave {len(replies)} replies to {len(chosen)} items; it must give one each"
+            f"model {model.name!r} gave {len(replies)} replies to {len(chosen)} items; "
+            "it must give one each"
         )
     said = {keys[i]: reply for i, reply in zip(chosen, replies, strict=True)}
     return [said[key] for key in keys]
@@ -132,7 +135,9 @@ def check_answers(items: Mapping[str, Row], answers: Sequence[Row]) -> None:
                 "the answers were made for other items, ask the model again"
             )
         if key in seen:
-            raise BenchmarkError(f"item {key[0]!r} is answered twice by {key[1]!r} under {key[2]!r}")
+            raise BenchmarkError(
+                f"item {key[0]!r} is answered twice by {key[1]!r} under {key[2]!r}"
+            )
         seen.add(key)
 
 

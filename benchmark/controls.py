@@ -87,7 +87,9 @@ CONTROLS: dict[str, Control] = {
 }
 
 
-def apply_control(name: str, items: Sequence[Item], pages: Pages, *, seed: int) -> list[bytes | None]:
+def apply_control(
+    name: str, items: Sequence[Item], pages: Pages, *, seed: int
+) -> list[bytes | None]:
     """Return the pages a model sees under a control, one per item.
 
     Raises
@@ -166,7 +168,9 @@ def _size(png: bytes) -> tuple[int, int]:
         with Image.open(io.BytesIO(png)) as image:
             return image.size
     except UnidentifiedImageError as error:
-        raise BenchmarkError(f"a page of {len(png)} bytes is no picture; render it again") from error
+        raise BenchmarkError(
+            f"a page of {len(png)} bytes is no picture; render it again"
+        ) from error
 
 
 def _png(grey: np.ndarray) -> bytes:

@@ -1,4 +1,4 @@
-"""The error family of the benchmark: what may be wrong with items, answers, pages or a model folder.
+"""The error family of the benchmark: what may be wrong with items, answers, pages or models.
 
 Only the error lives here. An answer that cannot be parsed is no error: it is counted as wrong and
 counted apart (``answers.py``).

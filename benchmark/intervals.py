@@ -30,7 +30,7 @@ N_PERMUTATIONS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A point estimate and its 95 % interval; None where one subject or none leaves nothing to draw."""
+    """A point estimate and its 95 % interval; without one where a single subject is all."""
 
     value: float
     low: float | None
@@ -73,7 +73,7 @@ def subject_totals(subjects: Sequence[str], values: Floats) -> tuple[tuple[str, 
 
 
 def subject_weights(n_subjects: int, *, seed: int, n_draws: int = N_DRAWS) -> Floats:
-    """Return how often each subject is drawn, shape (n_draws, n_subjects), rows summing to n_subjects."""
+    """Return how often each subject is drawn, shape (n_draws, n_subjects)."""
     rng = np.random.default_rng(seed)
     even = np.full(n_subjects, 1.0 / n_subjects)
     return rng.multinomial(n_subjects, even, size=n_draws).astype(np.float64)
@@ -129,7 +129,7 @@ def mean_interval(
         If there are no values, or not one subject per value.
     """
     if not values or len(values) != len(subjects):
-        raise ValueError(f"{len(values)} values of {len(subjects)} subjects; give one each, at least one")
+        raise ValueError(f"{len(values)} values of {len(subjects)} subjects; give one each")
     pairs = np.column_stack([np.asarray(values, dtype=np.float64), np.ones(len(values))])
     _, totals = subject_totals(subjects, pairs)
     return cluster_interval(totals, ratio, seed=seed, n_draws=n_draws)
@@ -154,11 +154,13 @@ def wilson_interval(n_correct: int, n_items: int) -> tuple[float, float]:
     return (0.0 if n_correct == 0 else low, 1.0 if n_correct == n_items else high)
 
 
-def sign_permutation_p(subjects: Sequence[str], differences: Sequence[float], *, seed: int) -> float:
+def sign_permutation_p(
+    subjects: Sequence[str], differences: Sequence[float], *, seed: int
+) -> float:
     """Return the two-sided p of a mean paired difference, signs flipped by subject.
 
-    Counted out exactly for up to :data:`EXACT_UP_TO_SUBJECTS` subjects, else drawn with the plus-one
-    correction of Phipson and Smyth (2010).
+    Counted out exactly for up to :data:`EXACT_UP_TO_SUBJECTS` subjects, else drawn with the
+    plus-one correction of Phipson and Smyth (2010).
     """
     _, totals = subject_totals(subjects, np.asarray(differences, dtype=np.float64))
     n_subjects = len(totals)

@@ -117,7 +117,9 @@ def build_items(task: str, sources: Sources, *, seed: int = 0, cap: int | None =
     segments = _test_segments(sources.segments)
     found: Candidates = spec.build(spec, sources, segments)
     drawn = _draw(found.kept, segments, key=f"{seed}|{spec.name}|{spec.version}", cap=limit)
-    rows = sorted((_row(spec, c, segments[c.segment_id]) for c in drawn), key=lambda r: r["item_id"])
+    rows = sorted(
+        (_row(spec, c, segments[c.segment_id]) for c in drawn), key=lambda r: r["item_id"]
+    )
     aside = dict(sorted(found.set_aside.items()))
     return ItemSet(tuple(rows), aside, len(found.kept), items_hash(spec, rows))
 
@@ -131,7 +133,8 @@ def choice_items(task: Task, sources: Sources, segments: Mapping[str, Row]) -> C
         if cause:
             aside[cause] += 1
             continue
-        shown = "\n".join(f"{letter}. {text}" for letter, text in zip(LETTERS, options, strict=False))
+        lettered = zip(LETTERS, options, strict=False)
+        shown = "\n".join(f"{letter}. {text}" for letter, text in lettered)
         prompt = task.prompt.format(question=row["question"], options=shown)
         kept.append(
             Candidate(
@@ -143,7 +146,7 @@ def choice_items(task: Task, sources: Sources, segments: Mapping[str, Row]) -> C
 
 
 def caption_items(task: Task, sources: Sources, segments: Mapping[str, Row]) -> Candidates:
-    """Make description candidates from the label-free captions, whose words need no corpus label."""
+    """Make description candidates from the label-free captions."""
     kept, aside = [], Counter[str]()
     for row in _rows_of(sources.captions, task.source_table, segments):
         if row["variant"] != "label_free":
@@ -154,7 +157,13 @@ def caption_items(task: Task, sources: Sources, segments: Mapping[str, Row]) -> 
         evidence = tuple(e for sentence in row["sentences"] for e in sentence["evidence"])
         kept.append(
             Candidate(
-                row["sample_id"], row["segment_id"], task.prompt, (), row["text"], "description", evidence
+                row["sample_id"],
+                row["segment_id"],
+                task.prompt,
+                (),
+                row["text"],
+                "description",
+                evidence,
             )
         )
     return Candidates(tuple(kept), aside)
@@ -222,7 +231,9 @@ def _choice_fault(options: Sequence[str], answer: str, answer_text: str) -> str:
         return "two options read the same"
     if answer not in LETTERS[: len(options)] or len(answer) != 1:
         return "answer is no letter of the options"
-    return "" if options[LETTERS.index(answer)] == answer_text else "letter and answer text disagree"
+    if options[LETTERS.index(answer)] != answer_text:
+        return "letter and answer text disagree"
+    return ""
 
 
 def _order(key: str, name: str) -> str:
@@ -236,10 +247,10 @@ def _draw(
     by_subject: dict[str, dict[str, list[Candidate]]] = defaultdict(lambda: defaultdict(list))
     for c in sorted(candidates, key=lambda c: _order(key, c.sample_id)):
         by_subject[segments[c.segment_id]["subject_id"]][c.category].append(c)
-    queues = [
-        _take_turns([by_subject[s][k] for k in sorted(by_subject[s], key=lambda k: _order(key, s + k))])
-        for s in sorted(by_subject, key=lambda s: _order(key, s))
-    ]
+    queues = []
+    for subject, by_category in sorted(by_subject.items(), key=lambda s: _order(key, s[0])):
+        turns = sorted(by_category, key=lambda c, s=subject: _order(key, s + c))  # type: ignore[misc]
+        queues.append(_take_turns([by_category[c] for c in turns]))
     return _take_turns(queues)[:cap]
 
 

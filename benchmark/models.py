@@ -15,7 +15,7 @@ from typing import Protocol
 
 from benchmark.answers import LETTERS, Item, Reply
 from benchmark.metrics import word_overlaps
-from benchmark.tasks import Row
+from benchmark.tasks import Row, Task
 
 MEDOID_CANDIDATES = 40
 """Training captions compared with each other to find the most typical one; engineering default."""
@@ -47,7 +47,9 @@ class Majority:
 
     def answer(self, items: Sequence[Item], pages: Sequence[bytes | None]) -> list[Reply]:
         """Give the same letter to every item; the first where an item has fewer options."""
-        return [Reply(self.letter if self.letter in LETTERS[: len(i.options)] else "A") for i in items]
+        return [
+            Reply(self.letter if self.letter in LETTERS[: len(i.options)] else "A") for i in items
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Prior:
         return [Reply(self._letter(item)) for item in items]
 
     def _letter(self, item: Item) -> str:
-        rates = [self.rates.get((item.category, text), 1 / len(item.options)) for text in item.options]
+        rates = [self.rates.get((item.category, text), 0.5) for text in item.options]
         return LETTERS[rates.index(max(rates))]
 
 
@@ -87,7 +89,7 @@ class ConstantText:
 
     @classmethod
     def fit(cls, train: Sequence[Row]) -> ConstantText:
-        """Choose the medoid under ROUGE-1 of at most :data:`MEDOID_CANDIDATES` training captions."""
+        """Choose the ROUGE-1 medoid of at most :data:`MEDOID_CANDIDATES` training captions."""
         texts = sorted(
             {row["text"] for row in train if row["text"].strip()},
             key=lambda text: hashlib.sha256(text.encode()).hexdigest(),
@@ -119,29 +121,34 @@ class ShuffledReference:
         """Pair every item of table ``benchmark_items`` with the next in hash order."""
         ring = sorted(items, key=lambda row: hashlib.sha256(row["item_id"].encode()).hexdigest())
         after = [*ring[1:], *ring[:1]]
-        return cls({row["item_id"]: other["answer"] for row, other in zip(ring, after, strict=True)})
+        return cls(
+            {row["item_id"]: other["answer"] for row, other in zip(ring, after, strict=True)}
+        )
 
     def answer(self, items: Sequence[Item], pages: Sequence[bytes | None]) -> list[Reply]:
         """Give the answer of the paired item."""
         return [Reply(self.answers[item.item_id]) for item in items]
 
 
-def text_baselines(task_kind: str, items: Sequence[Row], train: Sequence[Row]) -> list[AnswerModel]:
+def baselines(
+    task: Task, questions: Sequence[Row], captions: Sequence[Row], items: Sequence[Row] = ()
+) -> list[AnswerModel]:
     """Return the baselines that stand beside every score of a task.
 
     Parameters
     ----------
-    task_kind
-        Kind of the task; boxes have none here.
+    task
+        The task; boxes have no baseline here.
+    questions, captions
+        Rows of those tables of *training* subjects; captions of any variant, of which the
+        label-free ones are used.
     items
-        Rows of table ``benchmark_items``.
-    train
-        Training rows of the task's source table: questions, or label-free captions.
+        Rows of table ``benchmark_items``; with them a text task also gets the shuffled reference.
     """
-    if task_kind == "choice":
-        return [Majority.fit(train), Prior.fit(train)]
-    if task_kind == "text":
-        return [ConstantText.fit(train), ShuffledReference.fit(items)]
+    if task.kind == "choice":
+        return [Majority.fit(questions), Prior.fit(questions)]
+    if task.kind == "text":
+        label_free = [row for row in captions if row["variant"] == "label_free"]
+        shuffled = [ShuffledReference.fit(items)] if items else []
+        return [ConstantText.fit(label_free), *shuffled]
     return []
-
-

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.page import PageGeometry
+from detectors.page_geometry import PageGeometry
 from detectors.types import SEGMENT_S, SFREQ_HZ
 
 SUPERSAMPLING = 8

@@ -30,7 +30,14 @@ Table = list[dict[str, Any]]
 _MAX_SLICES = 12  # categories shown; more would be a table nobody reads
 
 
-def score(task: Task, items: Sequence[Row], answers: Sequence[Row], *, seed: int = 0) -> Table:
+def score(
+    task: Task,
+    items: Sequence[Row],
+    answers: Sequence[Row],
+    *,
+    seed: int = 0,
+    thresholds: Mapping[str, float] | None = None,
+) -> Table:
     """Score all answers to one task.
 
     Parameters
@@ -43,6 +50,8 @@ def score(task: Task, items: Sequence[Row], answers: Sequence[Row], *, seed: int
         Rows of table ``model_answers``, graded or not, of any models and controls.
     seed
         Seed of bootstrap and permutation.
+    thresholds
+        For boxes: confidence from which one is an event, by class.
 
     Returns
     -------
@@ -60,7 +69,8 @@ def score(task: Task, items: Sequence[Row], answers: Sequence[Row], *, seed: int
             f"{task.source_table!r}, materialise a corpus that has some"
         )
     check_answers({row["item_id"]: row for row in items}, answers)
-    rows = task.score(task, sorted(items, key=lambda r: r["item_id"]), answers, seed)
+    extra = {} if thresholds is None else {"thresholds": thresholds}
+    rows = task.score(task, sorted(items, key=lambda r: r["item_id"]), answers, seed, **extra)
     return sorted(rows, key=lambda r: (r["model"], r["control"], r["metric"]))
 
 
@@ -165,7 +175,7 @@ def _differences(
     task: Task, items: Sequence[Row], values: Mapping[tuple[str, str], list[float]],
     metric: str, seed: int,
 ) -> Table:  # fmt: skip
-    """Compare each model on its pages with its own controls and with the baselines, item by item."""
+    """Compare each model with its own controls and with the baselines, item by item."""
     subjects = [i["subject_id"] for i in items]
     rows = []
     for model, control in values:

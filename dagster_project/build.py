@@ -31,7 +31,7 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definiti
     return dg.Definitions(
         assets=dg.with_source_code_references(assets),
         asset_checks=list(checks.CHECKS),
-        jobs=jobs(),
+        jobs=list(jobs()),
         schedules=[schedules.weekly_rebuild],
         sensors=list(sensors.SENSORS),
         resources={

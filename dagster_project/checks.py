@@ -5,10 +5,8 @@ gates one partition at a time. Schema checks are made from the table registry, o
 others guard units, duplicates, subject leakage and evidence.
 """
 
-from __future__ import annotations
-
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 
 import dagster as dg
 import numpy as np
@@ -27,6 +25,7 @@ SHARD_ASSETS = (
 )  # fmt: skip
 EVIDENCE_ASSETS = ("captions", "questions", "narratives", "dialogues")
 MAX_SHOWN = 20
+SUPPORTED = "supported"
 
 AMPLITUDE_RANGE_UV = (0.1, 500.0)
 """Median absolute value of a live scalp channel after filtering; a factor 10^3 or 10^6 slip in
@@ -52,7 +51,9 @@ def shard_check(
             description=description,
             partitions_def=shards(),
         )
-        def check(context: dg.AssetCheckExecutionContext, workspace: Workspace) -> dg.AssetCheckResult:
+        def check(
+            context: dg.AssetCheckExecutionContext, workspace: Workspace
+        ) -> dg.AssetCheckResult:
             return _result(find(workspace.store(), context.partition_key))
 
         return check
@@ -117,17 +118,15 @@ def recording_duplicates(store: TableStore, shard: str) -> Violations:
 
 
 @shard_check(
-    "recordings", "subject_leakage", "A subject lies in one split and one shard of the whole corpus."
+    "recordings",
+    "subject_leakage",
+    "A subject lies in one split and one shard of the whole corpus.",
 )
 def subject_leakage(store: TableStore, shard: str) -> Violations:
     """Refuse a subject that straddles splits or shards."""
     frame = _accepted(store, shard)
     splits = frame.group_by("subject_id").agg(pl.col("split").n_unique()).sort("subject_id")
-    found = [
-        f"subject {subject} lies in {n} splits"
-        for subject, n in splits.iter_rows()
-        if n > 1
-    ]
+    found = [f"subject {subject} lies in {n} splits" for subject, n in splits.iter_rows() if n > 1]
     own = set(frame["subject_id"])
     for other in _siblings(store, shard):
         shared = own & set(_accepted(store, other)["subject_id"])
@@ -145,7 +144,9 @@ def units(store: TableStore, shard: str) -> Violations:
     columns = ["recording_id", "signal", "ch_names", "mask", "clip_count"]
     for frame in store.iter_frames("segments", shard, columns):
         for recording, signal, names, mask, n_clipped in frame.iter_rows():
-            data = np.abs(np.asarray(signal, dtype=np.int16).reshape(len(names), -1)[np.asarray(mask)])
+            data = np.abs(
+                np.asarray(signal, dtype=np.int16).reshape(len(names), -1)[np.asarray(mask)]
+            )
             medians = np.median(data, axis=1) * UV_PER_STEP
             levels.setdefault(recording, []).extend(medians[medians > 0].tolist())
             clipped[recording] = clipped.get(recording, 0) + n_clipped
@@ -178,14 +179,16 @@ def segment_duplicates(store: TableStore, shard: str) -> Violations:
 
 
 def _evidence_check(asset: str) -> dg.AssetChecksDefinition:
-    @shard_check(asset, "evidence", "Every text points at measurements of its own segment that exist.")
+    @shard_check(
+        asset, "evidence", "Every text points at measurements that exist, of the pages it is about."
+    )
     def evidence(store: TableStore, shard: str) -> Violations:
         known = _known_evidence(store, shard)
         found: Violations = []
-        for segment, ids in _evidence_of(store, asset, shard):
-            missing = [i for i in ids if not _points_at(i, segment, known)]
+        for pages, ids in _evidence_of(store, asset, shard):
+            missing = [i for i in ids if _page_of(i, known) not in pages]
             if missing or not ids:
-                found.append(f"{segment}: {', '.join(missing) or 'no evidence at all'}")
+                found.append(f"{pages[0]}: {', '.join(missing) or 'no evidence at all'}")
         return found
 
     return evidence
@@ -199,35 +202,36 @@ def _known_evidence(store: TableStore, shard: str) -> dict[str, str]:
     return known
 
 
-def _evidence_of(store: TableStore, asset: str, shard: str) -> Iterable[tuple[str, list[str]]]:
-    if asset == "captions":
-        for row in store.read(asset, shard, ["segment_id", "sentences"]).iter_rows():
-            for sentence in row[1]:
-                yield row[0], sentence["evidence"]
-        return
-    columns = ["segment_id", "evidence"]
-    has_drops = asset in {"narratives", "dialogues"}
-    frame = store.read(asset, shard, [*columns, *(["grounding"] if has_drops else [])])
-    if has_drops:
-        frame = frame.filter(pl.col("grounding") == "supported")
-    yield from frame.select(columns).iter_rows()
+def _evidence_of(
+    store: TableStore, asset: str, shard: str
+) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    """Yield the pages a text may speak of, its own first, and the ids it points at."""
+    for row in store.read(asset, shard).iter_rows(named=True):
+        pages = (row["segment_id"], *row.get("history_segment_ids", ()))
+        if row.get("grounding", SUPPORTED) != SUPPORTED:
+            continue
+        for sentence in row.get("sentences", [row]):
+            yield pages, sentence["evidence"]
 
 
-def _points_at(evidence: str, segment: str, known: dict[str, str]) -> bool:
-    if evidence.startswith("s-"):  # a feature row and column: s-<segment id>:<column>
-        return evidence.startswith(f"s-{segment}:")
-    return known.get(evidence) == segment
+def _page_of(evidence: str, known: dict[str, str]) -> str:
+    """Return the segment an id belongs to; ``s-<segment id>:<column>`` names a feature row."""
+    if evidence.startswith("s-"):
+        return evidence[2:].rpartition(":")[0]
+    return known.get(evidence, "")
 
 
 def _accepted(store: TableStore, shard: str) -> pl.DataFrame:
-    frame = store.read("recordings", shard, ["recording_id", "subject_id", "split", "sha256", "status"])
+    frame = store.read(
+        "recordings", shard, ["recording_id", "subject_id", "split", "sha256", "status"]
+    )
     return frame.filter(pl.col("status") == "accepted")
 
 
 def _siblings(store: TableStore, shard: str) -> list[str]:
     """Return the written shards of every corpus that shares the identity family."""
-    family = corpus_of(shard).family
-    kin = {spec.key for spec in CORPORA.values() if spec.family == family}
+    family = corpus_of(shard).identity.family
+    kin = {spec.key for spec in CORPORA.values() if spec.identity.family == family}
     return [p for p in store.partitions("recordings") if p != shard and corpus_of(p).key in kin]
 
 

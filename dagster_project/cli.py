@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -40,7 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     rooms = parser.add_subparsers(required=True, metavar="{demo,corpora,estimate,bench}")
 
     demo = rooms.add_parser("demo", help="run the whole graph, offline, on the CPU")
-    demo.add_argument("--home", help="storage root (default: $NEUROGLOSS_HOME or ./neurogloss_home)")
+    demo.add_argument(
+        "--home", help="storage root (default: $NEUROGLOSS_HOME or ./neurogloss_home)"
+    )
     demo.add_argument("--data", help="data root of real corpora (default: $NEUROGLOSS_DATA)")
     demo.add_argument("--max-recordings", type=int, default=3, metavar="N",
                       help="recordings per shard of a real corpus (default: 3)")  # fmt: skip
@@ -85,10 +87,10 @@ def _corpora_list(options: argparse.Namespace) -> int:
             "title": spec.title,
             "shards": spec.n_shards,
             "line_hz": spec.line_freq_hz,
-            "licence": spec.licence,
-            "gated": spec.is_gated,
+            "licence": spec.licence.id,
+            "gated": spec.licence.is_gated,
             "simulated": spec.is_simulated,
-            "present": workspace.corpus_root(spec) is not None,
+            "present": workspace.root_of(spec) is not None,
         }
         for spec in CORPORA.values()
     ]
@@ -113,8 +115,16 @@ def _corpora_show(options: argparse.Namespace) -> int:
         print(f"neurogloss: corpus {options.corpus!r} is not registered; known: {known}",
               file=sys.stderr)  # fmt: skip
         return 2
-    print(json.dumps(asdict(CORPORA[options.corpus]), indent=1, default=str))
+    spec = CORPORA[options.corpus]
+    told = {f.name: getattr(spec, f.name) for f in fields(spec)}
+    print(json.dumps(told, indent=1, default=_plain))
     return 0
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: getattr(value, f.name) for f in fields(value)}
+    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 def _estimate(_: argparse.Namespace) -> int:
@@ -130,9 +140,7 @@ def _estimate(_: argparse.Namespace) -> int:
 def _bench_engine(options: argparse.Namespace) -> int:
     from dagster_project.bench import run_engine_bench
 
-    return run_engine_bench(
-        minutes=options.minutes, rounds=options.rounds, is_json=options.json
-    )
+    return run_engine_bench(minutes=options.minutes, rounds=options.rounds, is_json=options.json)
 
 
 if __name__ == "__main__":

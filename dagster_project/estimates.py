@@ -11,10 +11,9 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dagster_project.corpora.registry import CORPORA
-from dagster_project.corpora.scan import fingerprints
 from dagster_project.failures import PermanentFailure
 from dagster_project.resources import Workspace
+from dagster_project.watching import look
 
 STORED_BYTES_PER_SOURCE_BYTE = 1.0
 """int16 in, int16 out at 200 Hz; segments were 0.35-0.9 of the EDF bytes on the corpora measured."""
@@ -57,9 +56,10 @@ class ShardEstimate:
 
 def estimate_shards(workspace: Workspace) -> list[ShardEstimate]:
     """Estimate every shard that has files."""
-    found = fingerprints(workspace.corpus_root, tuple(CORPORA.values()))
     estimates = []
-    for shard, files in sorted(found.items()):
+    for shard, files in sorted(look(workspace).items()):
+        if not files.files:
+            continue
         n_bytes = sum(size for size, _ in files.files.values())
         n_segments = n_bytes / SOURCE_BYTES_PER_SEGMENT
         usd_in, usd_out = TEACHER_USD_PER_MILLION

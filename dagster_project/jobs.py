@@ -6,6 +6,8 @@ chain in one run. Costly jobs are started by people, never by a schedule or sens
 
 from __future__ import annotations
 
+from functools import cache
+
 import dagster as dg
 
 from dagster_project import partitions
@@ -16,7 +18,8 @@ REBUILD_SHARD = "rebuild_shard"
 BUILD_DATASET = "build_dataset"
 
 
-def jobs() -> list[dg.UnresolvedAssetJobDefinition]:
+@cache
+def jobs() -> tuple[dg.UnresolvedAssetJobDefinition, ...]:
     """Return the jobs."""
     grains: dict[str, dg.PartitionsDefinition[str] | None] = {
         "simulate": partitions.simulations(),
@@ -30,7 +33,7 @@ def jobs() -> list[dg.UnresolvedAssetJobDefinition]:
         "evaluate": partitions.task_by_model(),
         "report": None,
     }
-    return [
+    return tuple(
         dg.define_asset_job(
             name,
             selection=dg.AssetSelection.from_string(SELECTIONS[name].selection),
@@ -38,4 +41,9 @@ def jobs() -> list[dg.UnresolvedAssetJobDefinition]:
             partitions_def=grain,
         )
         for name, grain in grains.items()
-    ]
+    )
+
+
+def job(name: str) -> dg.UnresolvedAssetJobDefinition:
+    """Return one job by name."""
+    return next(j for j in jobs() if j.name == name)

@@ -13,7 +13,8 @@ from functools import cache
 import dagster as dg
 
 from benchmark.tasks import TASKS
-from dagster_project.corpora.registry import CORPORA, shard_keys
+from dagster_project.corpora.registry import CORPORA
+from dagster_project.corpora.shards import shard_keys
 from prompts.release import releases
 from training.recipes import detector_recipes, model_recipes
 
@@ -77,11 +78,7 @@ def shards_to_releases() -> dg.StaticPartitionMapping:
 def simulations_to_shards() -> dg.StaticPartitionMapping:
     """Map a simulated corpus to its shards; shards of recorded corpora depend on nothing."""
     return dg.StaticPartitionMapping(
-        {
-            spec.key: [k for k in shard_keys() if k.startswith(f"{spec.key}-")]
-            for spec in CORPORA.values()
-            if spec.is_simulated
-        }
+        {spec.key: list(shard_keys(spec.key)) for spec in CORPORA.values() if spec.is_simulated}
     )
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from detectors.types import ChannelSchema
 from detectors.vocabulary import NARRATOR_BANDS
@@ -82,6 +84,19 @@ def topomap_of_first(sample: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadata
         f"segment `{judged['segment_id']}`, mean square per channel: {tiers}\n\n"
         + picture(render_topomap(energy, mask))
     )
+
+
+def sample_of(release: Path) -> dg.MarkdownMetadataValue:
+    """Return one sample of a release: its conversation beside its page."""
+    from PIL import Image
+
+    files = sorted(release.glob("train*.parquet")) or sorted(release.glob("*.parquet"))
+    if not files:
+        return dg.MetadataValue.md("*no sample*")
+    row = pq.ParquetFile(files[0]).read_row_group(0).slice(0, 1).to_pylist()[0]
+    turns = "\n\n".join(f"**{m['role']}**: {m['content']}" for m in row["messages"])
+    page = np.asarray(Image.open(io.BytesIO(row["image"]["bytes"])).convert("L"))
+    return dg.MetadataValue.md(f"{turns}\n\n{picture(page)}")
 
 
 def picture(image: np.ndarray[Any, np.dtype[np.uint8]]) -> str:

@@ -4,15 +4,14 @@ Values come from the environment or the launchpad; secrets only from the environ
 teacher itself at the moment of the call.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
 
-from dagster_project.corpora.registry import CORPORA, CorpusSpec
+from dagster_project.corpora.registry import CorpusSpec
+from dagster_project.corpora.shards import corpus_folder, corpus_of_shard
 from dagster_project.failures import PermanentFailure
 from dagster_project.tables.store import TableStore
 
@@ -69,7 +68,7 @@ class Workspace(dg.ConfigurableResource):
         PermanentFailure
             If the data root is set and is not a folder.
         """
-        roots = [self.folder("corpora")]
+        roots = [self.simulated_root()]
         value = self.data_root or os.environ.get(DATA_VARIABLE, "")
         if value:
             if not Path(value).is_dir():
@@ -80,22 +79,24 @@ class Workspace(dg.ConfigurableResource):
             roots.insert(0, Path(value))
         return tuple(roots)
 
+    def simulated_root(self) -> Path:
+        """Return the folder simulated corpora are written under."""
+        return self.folder("corpora")
+
     def salt(self) -> str:
         """Return the salt of subject hashes; set it once per installation for gated corpora."""
         return os.environ.get(SALT_VARIABLE, "") or OPEN_SALT
 
-    def corpus_root(self, spec: CorpusSpec) -> Path | None:
-        """Return the folder a corpus lies in, or None where it is not present.
+    def root_of(self, spec: CorpusSpec) -> Path | None:
+        """Return the data root a corpus' folder lies under, or None where it is not present.
 
         A simulated corpus is only looked for under the storage root, so nobody's folder of the same
-        name is taken for simulated data.
+        name is taken for simulated data, and a recorded one only under the data root.
         """
-        roots = [self.folder("corpora")] if spec.is_simulated else self.corpora_roots()
-        for root in roots:
-            for name in spec.folders:
-                if (root / name).is_dir():
-                    return root / name
-        return None
+        roots = [
+            r for r in self.corpora_roots() if (r == self.simulated_root()) == spec.is_simulated
+        ]
+        return next((r for r in roots if r.is_dir() and corpus_folder(spec, r)), None)
 
 
 def corpus_of(shard: str) -> CorpusSpec:
@@ -106,8 +107,7 @@ def corpus_of(shard: str) -> CorpusSpec:
     PermanentFailure
         If no registered corpus has such a shard.
     """
-    for spec in CORPORA.values():
-        if shard.startswith(f"{spec.key}-") and shard.count("-of-"):
-            if shard.removeprefix(f"{spec.key}-").split("-of-")[0].isdigit():
-                return spec
-    raise PermanentFailure(f"shard {shard!r} belongs to no registered corpus: {', '.join(CORPORA)}")
+    try:
+        return corpus_of_shard(shard)
+    except KeyError as error:
+        raise PermanentFailure(str(error.args[0])) from error

@@ -4,8 +4,6 @@ The sensor notices changes within minutes; the schedule keeps the promise of the
 where nothing changed, and picks up what a sensor that was off has missed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg

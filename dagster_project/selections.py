@@ -31,15 +31,22 @@ SELECTIONS: dict[str, SavedSelection] = {
         'key:"narratives" or key:"dialogues"', "the teacher's texts of a shard alone"
     ),
     "build_dataset": SavedSelection(
-        'key:"instruction_dataset" or key:"waveform_annotations"', "a release from the shards it names"
+        'key:"instruction_dataset" or key:"waveform_annotations"',
+        "a release from the shards it names",
     ),
     "train": SavedSelection('key:"aligned_model" or key:"tuned_model"', "both stages of a recipe"),
-    "train_detector": SavedSelection('key:"waveform_detector"', "a waveform detector from annotations"),
+    "train_detector": SavedSelection(
+        'key:"waveform_detector"', "a waveform detector from annotations"
+    ),
     "make_benchmark": SavedSelection('key:"benchmark_items"', "held-out items of a task"),
     "evaluate": SavedSelection('key:"model_answers" or key:"scores"', "one model on one task"),
     "simulate": SavedSelection('key:"simulated_corpus"', "the simulated corpus"),
     "report": SavedSelection('key:"leaderboard"', "the leaderboard and its report"),
-    "downstream_of_recordings": SavedSelection('key:"recordings"+', "what a withdrawn file touches"),
-    "behind_a_row": SavedSelection('+key:"instruction_dataset"', "where a row of a release came from"),
+    "downstream_of_recordings": SavedSelection(
+        'key:"recordings"+', "what a withdrawn file touches"
+    ),
+    "behind_a_row": SavedSelection(
+        '+key:"instruction_dataset"', "where a row of a release came from"
+    ),
     "costly": SavedSelection('tag:"neurogloss/cost"="costly"', "what spends money or GPU hours"),
 }

@@ -5,8 +5,6 @@ earlier teacher texts and pays for none, so its rows leave every table of the sh
 succeeds, every release that names the shard is built anew.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_project import watching
-from dagster_project.jobs import BUILD_DATASET, REBUILD_CORPUS, REBUILD_SHARD
+from dagster_project.jobs import BUILD_DATASET, REBUILD_CORPUS, REBUILD_SHARD, job
 from dagster_project.resources import Workspace
 from prompts.release import releases
 
@@ -30,11 +28,10 @@ KEEP_TEXTS: dict[str, Any] = {
 
 @dg.sensor(
     name="data_files",
-    job_names=None,
+    jobs=[job(REBUILD_CORPUS), job(REBUILD_SHARD)],
     minimum_interval_seconds=300,
     description="Notices new, changed and removed files under the data root and asks for just the "
     "shards they touch.",
-    target=[REBUILD_CORPUS, REBUILD_SHARD],
 )
 def data_files(
     context: dg.SensorEvaluationContext, workspace: Workspace
@@ -72,6 +69,8 @@ def _request(change: watching.Change) -> dg.RunRequest:
 @dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.SUCCESS,
     name="withdrawals_reach_releases",
+    monitored_jobs=[job(REBUILD_SHARD)],
+    request_job=job(BUILD_DATASET),
     description="After a withdrawal, builds every release anew that names the shard.",
 )
 def withdrawals_reach_releases(

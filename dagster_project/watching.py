@@ -34,12 +34,19 @@ class Change:
 
     def told(self) -> str:
         """Say it in one line."""
-        return f"{self.shard}: {self.n_added} new, {self.n_changed} changed, {self.n_removed} removed"
+        return (
+            f"{self.shard}: {self.n_added} new, {self.n_changed} changed, {self.n_removed} removed"
+        )
 
 
 def look(workspace: Workspace) -> dict[str, ShardFiles]:
     """Return the files of every shard of every corpus present, from file system metadata alone."""
-    return fingerprints(workspace.corpus_root, tuple(CORPORA.values()))
+    found: dict[str, ShardFiles] = {}
+    for key, spec in CORPORA.items():
+        root = workspace.root_of(spec)
+        if root is not None:
+            found |= fingerprints(root, [key])
+    return found
 
 
 def present_shards(workspace: Workspace) -> list[str]:
@@ -49,7 +56,7 @@ def present_shards(workspace: Workspace) -> list[str]:
 
 def absent_corpora(workspace: Workspace) -> list[str]:
     """Return the corpora whose folder is not there: unmounted, or never downloaded."""
-    return [key for key, spec in CORPORA.items() if workspace.corpus_root(spec) is None]
+    return [key for key, spec in CORPORA.items() if workspace.root_of(spec) is None]
 
 
 def changes(before: Seen, now: dict[str, ShardFiles], absent: list[str]) -> list[Change]:

@@ -27,7 +27,7 @@ def _disc_plan(
     first = np.empty(n_points, dtype=np.int64)
     half = np.full((n_points, width), -1.0)
     for i in range(n_points):
-        first[i] = max(int(math.ceil((i * dx - radius) * n_sub - 0.5)), 0)
+        first[i] = max(math.ceil((i * dx - radius) * n_sub - 0.5), 0)
         for j in range(width):
             d = (first[i] + j + 0.5) / n_sub - i * dx
             if d <= radius and first[i] + j < n_lines:
@@ -67,12 +67,12 @@ def _stroke_spans(
         root = math.sqrt(1.0 + slope * slope)
         lean, reach = radius * slope / root, radius * root
         left, origin = i * dx, y[i] - slope * i * dx
-        a = max(int(math.ceil((left - lean) * n_sub - 0.5)), 0)
-        b = min(int(math.floor((left + dx - lean) * n_sub - 0.5)), last)
+        a = max(math.ceil((left - lean) * n_sub - 0.5), 0)
+        b = min(math.floor((left + dx - lean) * n_sub - 0.5), last)
         for line in range(a, b + 1):
             bottom[line] = max(bottom[line], origin + slope * (line + 0.5) / n_sub + reach)
-        a = max(int(math.ceil((left + lean) * n_sub - 0.5)), 0)
-        b = min(int(math.floor((left + dx + lean) * n_sub - 0.5)), last)
+        a = max(math.ceil((left + lean) * n_sub - 0.5), 0)
+        b = min(math.floor((left + dx + lean) * n_sub - 0.5), last)
         for line in range(a, b + 1):
             top[line] = min(top[line], origin + slope * (line + 0.5) / n_sub - reach)
 
@@ -120,7 +120,7 @@ def draw_traces(
         Strokes are cut to this range.
     """
     n_rows, n_points = rows_y.shape
-    n_columns = min(image.shape[1] - x0, int(math.ceil((n_points - 1) * dx + radius)))
+    n_columns = min(image.shape[1] - x0, math.ceil((n_points - 1) * dx + radius))
     n_lines = n_columns * n_sub
     first, half = _disc_plan(n_lines, n_sub, n_points, dx, radius)
     top, bottom = np.empty(n_lines), np.empty(n_lines)
@@ -169,3 +169,56 @@ def pack_nibbles(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         for i in range(width // 2):
             packed[row, 1 + i] = (image[row, 2 * i] & 0xF0) | (image[row, 2 * i + 1] >> 4)
     return packed
+
+
+@njit(cache=True, nogil=True)
+def paint_map(
+    image: NDArray[np.uint8],
+    grid: NDArray[np.float32],
+    is_head: NDArray[np.bool_],
+    colours: NDArray[np.uint8],
+    low: float,
+    high: float,
+    n_contours: int,
+    contour_alpha: float,
+) -> None:
+    """Colour a grid of values and draw antialiased iso-lines over it, in place.
+
+    Parameters
+    ----------
+    image
+        uint8, shape (side, side, 3).
+    grid
+        float32, shape (side, side), defined on the head and one pixel around it.
+    is_head
+        bool, shape (side, side): pixels to paint.
+    colours
+        uint8, shape (256, 3).
+    low, high
+        Ends of the colour scale.
+    n_contours
+        Iso-lines, evenly spaced between the ends.
+    contour_alpha
+        How much an iso-line darkens.
+    """
+    side = grid.shape[0]
+    to_shade = 256.0 / (high - low)
+    to_level = (n_contours + 1) / (high - low)
+    for i in range(1, side - 1):
+        for j in range(1, side - 1):
+            if not is_head[i, j]:
+                continue
+            value = grid[i, j]
+            shade = min(max(int((value - low) * to_shade), 0), 255)
+            slope_x = (grid[i, j + 1] - grid[i, j - 1]) * 0.5
+            slope_y = (grid[i + 1, j] - grid[i - 1, j]) * 0.5
+            slope = math.sqrt(slope_x * slope_x + slope_y * slope_y) * to_level
+            level = (value - low) * to_level
+            nearest = math.floor(level + 0.5)
+            light = 1.0
+            if 1.0 <= nearest <= n_contours and slope > 0.0:
+                distance_px = abs(level - nearest) / slope
+                if distance_px < 1.0:
+                    light = 1.0 - contour_alpha * (1.0 - distance_px)
+            for c in range(3):
+                image[i, j, c] = int(colours[shade, c] * light + 0.5)

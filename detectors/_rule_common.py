@@ -12,7 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.types import Finding, Judgement, RuleResult, Verdict
+from detectors.montage import side_and_region
+from detectors.types import (
+    SEGMENT_S,
+    Finding,
+    Judgement,
+    Measure,
+    RuleResult,
+    SegmentBatch,
+    Verdict,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,35 @@ class Box:
     weight: float
 
 
+def make_finding(
+    segment_id: str,
+    kind: str,
+    channels: Sequence[str],
+    span_s: tuple[float, float],
+    measures: Sequence[tuple[str, float, str]],
+    confidence: float,
+    version: str,
+) -> Finding:
+    """Build a finding of a rule; times are kept inside the page and values rounded to 1e-4.
+
+    Rounding keeps the bytes of a table the same where a compiler orders a sum differently.
+    """
+    side, region = side_and_region(channels)
+    t0_s, t1_s = max(span_s[0], 0.0), min(span_s[1], float(SEGMENT_S))
+    return Finding(
+        segment_id=segment_id,
+        kind=kind,
+        channels=tuple(channels),
+        t0_s=round(float(t0_s), 3),
+        t1_s=round(float(t1_s), 3),
+        measures=tuple(Measure(n, round(float(v), 4), u) for n, v, u in measures),
+        confidence=confidence,
+        source=f"rule:{kind}@{version}",
+        side=side,
+        region=region,
+    )
+
+
 def margin_confidence(*ratios: float) -> float:
     """Map the smallest ratio of measure to threshold to a confidence.
 
@@ -41,7 +79,7 @@ def margin_confidence(*ratios: float) -> float:
     default, not a calibrated probability).
     """
     ratio = max(min(ratios), 1e-6)
-    return float(round(1.0 / (1.0 + ratio**-3), 4))
+    return round(float(1.0 / (1.0 + ratio**-3)), 4)
 
 
 def runs(active: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
@@ -132,6 +170,45 @@ def conclude(
     return RuleResult(tuple(findings), tuple(judgements))
 
 
-def reasons_where(is_judged: NDArray[np.bool_], reason: str) -> list[str]:
-    """Return ``""`` for judged segments and ``reason`` for the others."""
-    return ["" if judged else reason for judged in is_judged.tolist()]
+def boxes_by_group(
+    boxes: Sequence[Sequence[Box]], min_iou: float = 0.5
+) -> Iterable[tuple[int, list[Box]]]:
+    """Yield (segment number, group of boxes at the same time) for boxes listed per segment."""
+    return (
+        (i, group)
+        for i, found in enumerate(boxes)
+        if found
+        for group in group_boxes(found, min_iou)
+    )
+
+
+def duration_of(group: Sequence[Box]) -> tuple[str, float, str]:
+    """Return the measure ``duration_s`` of a group of boxes."""
+    return ("duration_s", max(b.t1_s for b in group) - min(b.t0_s for b in group), "s")
+
+
+def finding_of_group(
+    batch: SegmentBatch,
+    i: int,
+    kind: str,
+    group: Sequence[Box],
+    measures: Sequence[tuple[str, float, str]],
+    confidence: float,
+    version: str,
+) -> Finding:
+    """Build the finding of a group of boxes of segment ``i``, strongest row first."""
+    names = list(dict.fromkeys(batch.schema.ch_names[box.row] for box in group))
+    span = (min(b.t0_s for b in group), max(b.t1_s for b in group))
+    return make_finding(batch.segment_ids[i], kind, names, span, measures, confidence, version)
+
+
+def conclude_where(
+    batch: SegmentBatch,
+    kind: str,
+    findings: Sequence[Finding],
+    is_judged: NDArray[np.bool_],
+    reason: str,
+) -> RuleResult:
+    """Conclude on one kind; segments outside ``is_judged`` are not judged for one reason."""
+    reasons = ["" if judged else reason for judged in is_judged.tolist()]
+    return conclude(batch.segment_ids, kind, findings, reasons)

@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.signal import firwin
 
-from detectors.types import SFREQ_HZ
+from detectors.types import N_TIMES, SFREQ_HZ
 
 _FAST = {"nnan", "ninf", "nsz", "reassoc", "contract"}
 
@@ -136,12 +136,11 @@ def _fast_power(
 ) -> None:
     """Fill the mean square per cell of one row after the muscle high-pass.
 
-    The taps are written out because only then are they kept in registers (7 times faster than a
-    loop over taps). The first and last cell, where the filter is not fully inside, repeat their
-    neighbour.
+    The taps are written out and the length is a constant because only then is the loop
+    vectorised (10 times faster than a loop over taps). The first and last cell, where the filter
+    is not fully inside, repeat their neighbour.
     """
-    n = x.shape[0]
-    for t in range(MUSCLE_REACH, n - MUSCLE_REACH):
+    for t in range(MUSCLE_REACH, N_TIMES - MUSCLE_REACH):
         buffer[t] = (
             _H0 * x[t]
             + _H1 * (x[t - 1] + x[t + 1])
@@ -158,7 +157,7 @@ def _fast_power(
             + _H12 * (x[t - 12] + x[t + 12])
         )
     n_cells = power.shape[0]
-    size = n // n_cells
+    size = N_TIMES // n_cells
     for c in range(1, n_cells - 1):
         total = np.float32(0.0)
         for t in range(c * size, c * size + size):

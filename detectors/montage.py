@@ -106,9 +106,7 @@ def longitudinal_bipolar(
     return derived, both
 
 
-def average_reference(
-    data_uv: NDArray[np.float32], mask: NDArray[np.bool_]
-) -> NDArray[np.float32]:
+def average_reference(data_uv: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Refer rows to the mean of the good ones.
 
     Parameters

@@ -2,7 +2,8 @@
 
 A page is a pure function of signal, mask, montage and style version: same input, same bytes. It
 carries no clock, names or file names and no finding marks, so nothing leaks into a training
-picture; :func:`draw_boxes` puts marks on a copy, for review only. Letters are in
+picture; :func:`draw_boxes` puts marks on a copy, for review only. Styles and pixel geometry are in
+:mod:`detectors.page_geometry`, letters in
 :mod:`detectors.glyphs`, the stroke arithmetic in :mod:`detectors._page_kernels`, the file format
 in :mod:`detectors.png`, the waveform detector's own raster in ``detectors.waveform``.
 
@@ -13,167 +14,25 @@ bipolar LB-18.1 left before right and front to back, one-second grid lines, no h
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.glyphs import draw_text
-from detectors.montage import LB18_NAMES, average_reference, longitudinal_bipolar
+from detectors.montage import average_reference, longitudinal_bipolar
+from detectors.page_geometry import (
+    MONTAGE_TEXT,
+    PAGE_STYLES,
+    PageGeometry,
+    PageStyle,
+    page_geometry,
+    page_montage,
+)
 from detectors.png import grey4_png
 from detectors.types import N_TIMES, SEGMENT_S, SFREQ_HZ, ChannelSchema
-
-
-@dataclass(frozen=True, slots=True)
-class PageStyle:
-    """One frozen version of the page's looks; a change of any pixel is a new version.
-
-    Parameters
-    ----------
-    version
-        Name stored with everything made from a page.
-    width_px, height_px
-        Size: 46 x 32 tokens of 28 px, never rescaled (Qwen2.5-VL patch 14, merge 2).
-    gutter_px
-        Left margin for labels; the rest of the width is 10 s of trace.
-    plot_top_px, plot_bottom_px
-        Vertical range of the traces.
-    mm_per_s, uv_per_mm
-        Paper speed and sensitivity (ACNS guideline 1; 7 uV/mm is the commonest). The gain is the
-        same for every row of every page.
-    highpass_hz, lowpass_hz
-        Display band: lower and upper transition, each from full stop to full pass.
-    band_text
-        How the band is written on the page.
-    line_px
-        Width of a trace: 0.7 pt at 95 dpi (engineering default).
-    row_margin, max_row_spacing_px, group_gap
-        Free space above and below in rows; widest spacing; extra space between chains in rows.
-    clip_rows
-        Traces are clipped this many row spacings from their baseline, and the clip is marked.
-    grid_level, missing_level
-        Grey levels, multiples of 17.
-    n_sub
-        Sub-columns of a pixel in the raster.
-    """
-
-    version: str
-    width_px: int = 1288
-    height_px: int = 896
-    gutter_px: int = 168
-    plot_top_px: int = 8
-    plot_bottom_px: int = 852
-    mm_per_s: float = 30.0
-    uv_per_mm: float = 7.0
-    highpass_hz: tuple[float, float] = (0.3, 0.7)
-    lowpass_hz: tuple[float, float] = (65.0, 75.0)
-    band_text: str = "0.5-70 Hz"
-    line_px: float = 1.1
-    row_margin: float = 1.1
-    max_row_spacing_px: int = 120
-    group_gap: float = 1 / 3
-    clip_rows: float = 1.5
-    grid_level: int = 221
-    missing_level: int = 153
-    n_sub: int = 4
-
-    @property
-    def px_per_s(self) -> float:
-        """Time scale."""
-        return (self.width_px - self.gutter_px) / SEGMENT_S
-
-    @property
-    def uv_per_px(self) -> float:
-        """Amplitude scale."""
-        return self.uv_per_mm * self.mm_per_s / self.px_per_s
-
-
-PAGE_STYLES: Mapping[str, PageStyle] = MappingProxyType({"clinical-1": PageStyle("clinical-1")})
-"""Every style ever published; entries are added, never edited."""
-
-MONTAGE_TEXT: Mapping[str, str] = MappingProxyType(
-    {
-        "longitudinal_bipolar": "LB-18.1",
-        "average_reference": "average reference",
-        "as_recorded": "derivations as recorded",
-    }
-)
-"""Montages and the words the page carries; bipolar schemas are always shown as recorded."""
-
-
-@dataclass(frozen=True, slots=True)
-class PageGeometry:
-    """Where things are on a page, both ways and without fitting.
-
-    Pixel p covers ``[p, p + 1)``; coordinates are edges, so sample i lies at
-    ``gutter + 0.56 * i`` exactly.
-
-    Parameters
-    ----------
-    style
-        The page's style.
-    rows
-        Row names, top to bottom.
-    baselines_px
-        Ordinate of 0 uV per row.
-    spacing_px
-        Distance of rows within a chain.
-    """
-
-    style: PageStyle
-    rows: tuple[str, ...]
-    baselines_px: tuple[float, ...]
-    spacing_px: int
-
-    def time_to_x(self, time_s: float) -> float:
-        """Abscissa of a time since segment start."""
-        return self.style.gutter_px + time_s * self.style.px_per_s
-
-    def x_to_time(self, x_px: float) -> float:
-        """Time since segment start of an abscissa."""
-        return (x_px - self.style.gutter_px) / self.style.px_per_s
-
-    def row_of(self, channel: str) -> int:
-        """Index of a row.
-
-        Raises
-        ------
-        KeyError
-            If the page has no such row; the message lists those it has.
-        """
-        if channel not in self.rows:
-            raise KeyError(f"page has no row {channel!r}; it has {', '.join(self.rows)}")
-        return self.rows.index(channel)
-
-    def rows_showing(self, channel: str) -> tuple[int, ...]:
-        """Indices of the rows a channel is seen in: its own, or the derivations it is part of."""
-        if channel in self.rows:
-            return (self.rows.index(channel),)
-        return tuple(i for i, row in enumerate(self.rows) if channel in row.split("-"))
-
-    def uv_to_y(self, row: int, value_uv: float) -> float:
-        """Ordinate of a voltage on a row, unclipped; negative is up."""
-        return self.baselines_px[row] + value_uv / self.style.uv_per_px
-
-    def y_to_uv(self, row: int, y_px: float) -> float:
-        """Voltage of an ordinate on a row."""
-        return (y_px - self.baselines_px[row]) * self.style.uv_per_px
-
-    def row_at(self, y_px: float) -> int:
-        """Index of the row whose baseline is nearest to an ordinate."""
-        return int(np.argmin(np.abs(np.asarray(self.baselines_px) - y_px)))
-
-    def limits_px(self, row: int) -> tuple[float, float]:
-        """Range of ordinates a row's trace may take before it is clipped."""
-        reach = self.style.clip_rows * self.spacing_px
-        baseline = self.baselines_px[row]
-        return (
-            max(baseline - reach, float(self.style.plot_top_px)),
-            min(baseline + reach, float(self.style.plot_bottom_px)),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,70 +44,6 @@ class PageBox:
     t1_s: float
     text: str = ""
     colour: tuple[int, int, int] = (214, 39, 40)
-
-
-def page_montage(schema: ChannelSchema, montage: str = "longitudinal_bipolar") -> str:
-    """Return the montage a schema is really shown in.
-
-    Raises
-    ------
-    ValueError
-        If the montage is not one of :data:`MONTAGE_TEXT`.
-    """
-    if montage not in MONTAGE_TEXT:
-        raise ValueError(f"montage {montage!r} is not known; use one of {', '.join(MONTAGE_TEXT)}")
-    return montage if schema.is_referential else "as_recorded"
-
-
-@functools.lru_cache(maxsize=64)
-def page_geometry(
-    schema: ChannelSchema,
-    montage: str = "longitudinal_bipolar",
-    style: PageStyle = PAGE_STYLES["clinical-1"],
-) -> PageGeometry:
-    """Lay out the rows of a page.
-
-    Parameters
-    ----------
-    schema
-        What the segment's rows are.
-    montage
-        One of :data:`MONTAGE_TEXT`; a bipolar schema is shown as recorded whatever is asked.
-    style
-        The page's style.
-
-    Returns
-    -------
-    PageGeometry
-        Chains of derivations (``A-B`` followed by ``B-C``) stand together; a small gap parts them.
-
-    Raises
-    ------
-    ValueError
-        If the montage is unknown or the schema has no rows.
-    """
-    if page_montage(schema, montage) == "longitudinal_bipolar":
-        rows = LB18_NAMES
-    else:
-        rows = schema.ch_names
-    if not rows:
-        raise ValueError(f"channel schema {schema.name!r} has no rows to draw")
-    steps = [
-        1.0 + style.group_gap * (_is_derivation(a) and a.split("-")[-1] != b.split("-")[0])
-        for a, b in zip(rows, rows[1:], strict=False)
-    ]
-    offsets = np.concatenate([[0.0], np.cumsum(steps)])
-    height = style.plot_bottom_px - style.plot_top_px
-    fitting = int(height / (offsets[-1] + 2 * style.row_margin))
-    spacing = min(fitting, style.max_row_spacing_px)
-    middle = (style.plot_top_px + style.plot_bottom_px) / 2
-    tops = middle + (offsets - offsets[-1] / 2) * spacing
-    baselines = tuple(float(np.floor(y)) + 0.5 for y in tops)
-    return PageGeometry(style, rows, baselines, spacing)
-
-
-def _is_derivation(name: str) -> bool:
-    return "-" in name
 
 
 def page_rows(
@@ -291,12 +86,19 @@ def _display_gain(style: PageStyle) -> NDArray[np.float32]:
     return (rise(style.highpass_hz) * (1 - rise(style.lowpass_hz))).astype(np.float32)
 
 
+@functools.cache
+def _slow_curves() -> NDArray[np.float32]:
+    """Orthonormal polynomials of degree 0 to 3 over a segment, shape (N_TIMES, 4)."""
+    powers = np.linspace(-1, 1, N_TIMES)[:, None] ** np.arange(4)
+    return np.linalg.qr(powers)[0].astype(np.float32)
+
+
 def display_filter(rows_uv: NDArray[np.float32], style: PageStyle) -> NDArray[np.float32]:
     """Remove drift and the highest frequencies for display.
 
-    Zero-phase: cosine coefficients (DCT-II, the spectrum of the segment mirrored at its ends, so a
-    drift does not ring there) times a raised-cosine gain, half amplitude at 0.5 and 70 Hz. The
-    stored signal is never touched.
+    Zero-phase, in two linear steps: the best cubic is taken off (below 0.2 Hz over 10 s), so that
+    slopes at the ends do not ring; then cosine coefficients (DCT-II) are multiplied by a
+    raised-cosine gain, half amplitude at 0.5 and 70 Hz. The stored signal is never touched.
 
     Parameters
     ----------
@@ -311,7 +113,8 @@ def display_filter(rows_uv: NDArray[np.float32], style: PageStyle) -> NDArray[np
     """
     from scipy.fft import dct, idct
 
-    spectrum = dct(rows_uv, type=2, norm="ortho", axis=-1)
+    curves = _slow_curves()
+    spectrum = dct(rows_uv - (rows_uv @ curves) @ curves.T, type=2, norm="ortho", axis=-1)
     spectrum *= _display_gain(style)
     shown: NDArray[np.float32] = idct(spectrum, type=2, norm="ortho", axis=-1, overwrite_x=True)
     return shown
@@ -443,7 +246,7 @@ def mark_clips(
         image[top : top + CLIP_MARK_PX, x : min(x + 2, style.width_px)] = 0
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=16)
 def _background(
     geometry: PageGeometry, rows_mask: tuple[bool, ...], montage: str
 ) -> NDArray[np.uint8]:

@@ -84,7 +84,7 @@ def _png(
     from isal import isal_zlib
 
     header = struct.pack(">IIBBBBB", width, height, bit_depth, colour_type, 0, 0, 0)
-    pixels = isal_zlib.compress(memoryview(lines).cast("B"), _DEFLATE_LEVEL)
+    pixels = isal_zlib.compress(lines.data.cast("B"), _DEFLATE_LEVEL)
     return b"".join(
         (_SIGNATURE, _chunk(b"IHDR", header), _chunk(b"IDAT", pixels), _chunk(b"IEND", b""))
     )

@@ -105,7 +105,9 @@ def row_statistics(batch: SegmentBatch) -> RowStatistics:
     )
 
 
-def rail_samples(row_uv: NDArray[np.float32], tolerance_uv: float, shortest: int) -> NDArray[np.bool_]:
+def rail_samples(
+    row_uv: NDArray[np.float32], tolerance_uv: float, shortest: int
+) -> NDArray[np.bool_]:
     """Mark samples of one row that stick to its largest or smallest value.
 
     Parameters

@@ -22,7 +22,7 @@ from detectors.vocabulary import BAND_SCHEMES, CLINICAL_BANDS
 WINDOW = 2 * SFREQ_HZ
 """Welch window of 2 s, Hann, half overlapped: 9 windows, 0.5 Hz apart (``systems.md`` 6.4)."""
 N_WINDOWS = 2 * N_TIMES // WINDOW - 1
-FREQS_HZ: NDArray[np.float64] = np.fft.rfftfreq(WINDOW, 1 / SFREQ_HZ)
+FREQS_HZ = np.linspace(0.0, SFREQ_HZ / 2, WINDOW // 2 + 1)
 _BLOCK_SEGMENTS = 4
 _STEP_HZ = SFREQ_HZ / WINDOW
 
@@ -62,8 +62,8 @@ class SpectralFeatures:
         float32, shape (n, n_channels): largest peak of the 1/f-corrected spectrum and its height
         over the fit; NaN where none is high enough.
     dominant_band, dominant_band_raw
-        Clinical band with the largest 1/f-corrected and raw power of the mean over live rows; ``""``
-        where there is none. Raw is nearly always delta; that is why both are kept.
+        Clinical band with the largest 1/f-corrected and raw power of the mean over live rows;
+        ``""`` where there is none. Raw is nearly always delta; that is why both are kept.
     segment_peak_db
         float32, shape (n,): height of the largest peak of that mean; NaN without live rows.
     aperiodic_exponent
@@ -206,7 +206,9 @@ def fit_aperiodic(
         if is_last:
             break
         residual = y - offset[..., None] - slope[..., None] * x
-        scale = np.sqrt(np.einsum("...f,...f,...f->...", weight, residual, residual) / np.maximum(n, 1))
+        scale = np.sqrt(
+            np.einsum("...f,...f,...f->...", weight, residual, residual) / np.maximum(n, 1)
+        )
         weight = base * (residual < 1.5 * scale[..., None])
     return offset, -slope
 
@@ -299,7 +301,9 @@ class _Corrected:
     def of(
         cls, batch: SegmentBatch, density: NDArray[np.float32], is_live: NDArray[np.bool_]
     ) -> _Corrected:
-        inside = (FREQS_HZ >= LIMITS["fit_low_hz"].value) & (FREQS_HZ <= LIMITS["fit_high_hz"].value)
+        inside = (LIMITS["fit_low_hz"].value <= FREQS_HZ) & (
+            LIMITS["fit_high_hz"].value >= FREQS_HZ
+        )
         freqs = FREQS_HZ[inside]
         part = density[..., inside]
         is_usable = _usable_bins(batch, freqs)
@@ -330,7 +334,10 @@ class _Corrected:
         _, height = peak_of(self.freqs_hz, mean, self.is_allowed)
         excess = np.clip(mean - 1.0, 0, None) * self.is_allowed
         inside = np.isin(FREQS_HZ, self.freqs_hz)
-        score = np.where(is_void, -np.inf, excess @ band_weights("clinical")[inside])
+        weights = band_weights("clinical")[inside]
+        # per Hz, or wide beta would win over a narrow alpha peak on every page
+        density = (excess @ weights) / np.maximum(weights.sum(0), 1e-6)
+        score = np.where(is_void, -np.inf, density)
         best = score.argmax(-1)
         has_peak = (n_live > 0) & (
             np.nan_to_num(height, nan=-np.inf) >= LIMITS["segment_peak_db"].value
@@ -374,11 +381,15 @@ def _raw_band(
     total = np.einsum("ncf,nc->nf", density, is_live.astype(np.float32)) @ band_weights("clinical")
     best = np.where(is_void, -1.0, total).argmax(-1)
     names = tuple(CLINICAL_BANDS)
-    return tuple(names[b] if any_live else "" for b, any_live in zip(best, is_live.any(-1), strict=True))
+    return tuple(
+        names[b] if any_live else "" for b, any_live in zip(best, is_live.sum(-1) > 0, strict=True)
+    )
 
 
 def _live_mean(values: NDArray[np.float32], is_live: NDArray[np.bool_]) -> NDArray[np.float32]:
     n_live = is_live.sum(-1)
     total = np.where(is_live, np.nan_to_num(values), 0.0).sum(-1)
-    mean: NDArray[np.float32] = np.where(n_live > 0, total / np.maximum(n_live, 1), np.nan).astype(np.float32)
+    mean: NDArray[np.float32] = np.where(n_live > 0, total / np.maximum(n_live, 1), np.nan).astype(
+        np.float32
+    )
     return mean

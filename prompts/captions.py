@@ -16,7 +16,7 @@ from typing import Any, Literal
 from detectors.types import Family
 from detectors.vocabulary import CLINICAL_BANDS, KINDS
 from prompts import words
-from prompts.event_words import Sentence, event_sentences, masked_sentences
+from prompts.event_words import Sentence, event_sentences, masked_sentences, single
 from prompts.facts import FindingFact, PageFacts
 from prompts.limits import forbidden_claims
 
@@ -170,6 +170,13 @@ def _background(facts: PageFacts, seed: int) -> list[Sentence]:
     return sentences
 
 
+def finding_text(facts: PageFacts, finding: FindingFact, seed: int, key: str = "") -> str:
+    """Tell one finding of any family in one sentence."""
+    if finding.kind in _BACKGROUND_WRITERS:
+        return _BACKGROUND_WRITERS[finding.kind](facts, finding, seed)
+    return single(facts, finding, seed, key)
+
+
 def _posterior_rhythm(facts: PageFacts, finding: FindingFact, seed: int) -> str:
     measured = _measured(finding)
     place = words.channels(finding.channels, facts.recorded)
@@ -215,17 +222,17 @@ def _voltage(facts: PageFacts, finding: FindingFact, seed: int) -> str:
         grade = ", low voltage"
     frame = words.pick(
         (
-            "Background voltage {uv} peak-to-peak{grade}.",
-            "The background voltage is {uv} peak-to-peak{grade}.",
-            "Background voltage of {uv}, trough to peak{grade}.",
+            "Background voltage {uv}{grade}.",
+            "The background voltage is {uv}{grade}.",
+            "Background voltage of {uv}{grade}.",
         ),
         seed, facts.segment_id, "voltage",
     )  # fmt: skip
-    return frame.format(uv=words.uv(amplitude), grade=grade)
+    return frame.format(uv=words.voltage(finding), grade=grade)
 
 
 def _asymmetry(facts: PageFacts, finding: FindingFact, seed: int) -> str:
-    percent = _percent(finding)
+    percent = words.percent(finding)
     amount = f" by {percent} %" if percent is not None else ""
     pair = f" between {words.join(finding.channels)}" if finding.channels else ""
     frame = words.pick(
@@ -252,19 +259,8 @@ def _measured(finding: FindingFact) -> str:
     if finding.frequency_hz is not None:
         parts.append(words.hz(finding.frequency_hz))
     if finding.amplitude_uv is not None:
-        parts.append(f"{words.uv(finding.amplitude_uv)} peak-to-peak")
+        parts.append(words.voltage(finding))
     return words.join(parts) or "unmeasured frequency"
-
-
-def _percent(finding: FindingFact) -> int | None:
-    """Return a share in percent, to 5, from a measure in percent or a ratio below one."""
-    for _, value, unit in finding.measures:
-        if unit == "%":
-            return round(value / 5) * 5
-    for name, value, unit in finding.measures:
-        if unit == "1" and name != "count" and 0 < value <= 1:
-            return round(value * 20) * 5
-    return None
 
 
 def _dominant_band(facts: PageFacts, seed: int) -> list[Sentence]:
@@ -287,13 +283,10 @@ def _dominant_band(facts: PageFacts, seed: int) -> list[Sentence]:
     return [Sentence(f"{text}.", "background", tuple(evidence))]
 
 
-def _absent(
-    facts: PageFacts, section: str, kinds: tuple[str, ...], seed: int
-) -> list[Sentence]:
+def _absent(facts: PageFacts, section: str, kinds: tuple[str, ...], seed: int) -> list[Sentence]:
     absent = [k for k in kinds if facts.verdict(k) == "absent"]
     if not absent:
         return []
-    nouns = [KINDS[k].noun if KINDS[k].family == "background" else KINDS[k].plural for k in absent]
     frame = words.pick(
         ("No {nouns} seen.", "There are no {nouns} on this page.", "No {nouns} on this page."),
         seed, facts.segment_id, f"absent-{section}",
@@ -301,7 +294,7 @@ def _absent(
     if section == "background":
         frame = frame.replace("There are no", "There is no")
     evidence = tuple(facts.judgement_id(k) for k in absent)
-    return [Sentence(frame.format(nouns=words.join(nouns, "or")), section, evidence)]
+    return [Sentence(frame.format(nouns=words.plurals(absent)), section, evidence)]
 
 
 def _events(section: str, family: Family) -> Callable[[PageFacts, int], list[Sentence]]:

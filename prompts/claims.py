@@ -7,12 +7,14 @@ follow the claim-extraction set (units to Hz, uV, s; old electrode names to mode
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from functools import lru_cache
 
 from detectors.types import CANONICAL19
 from detectors.vocabulary import KINDS, NARRATOR_BANDS
 from prompts.words import band_of
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"])")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"])")
 _CLAUSE_END = re.compile(r";\s+|,?\s+(?:but|whereas|while)\s+")
 
 _ALIASES: dict[str, tuple[str, ...]] = {
@@ -37,8 +39,7 @@ _FORMS = [
 _KIND = re.compile(
     r"\b(?:"
     + "|".join(
-        f"(?P<k{i}>{form})"
-        for i, (form, _) in enumerate(sorted(_FORMS, key=lambda f: -len(f[0])))
+        f"(?P<k{i}>{form})" for i, (form, _) in enumerate(sorted(_FORMS, key=lambda f: -len(f[0])))
     )
     + r")(?![\w-])",
     re.IGNORECASE,
@@ -66,7 +67,9 @@ _QUANTITY = re.compile(
     re.IGNORECASE,
 )
 _PAGE_LENGTH = re.compile(r"\b\d+-s\b")
-_ROW_COUNT = re.compile(r"\b(\d+) (?:of \d+ )?(?:recorded )?(?:scalp )?(?:channels|electrodes|derivations|bipolar derivations)")
+_ROW_COUNT = re.compile(
+    r"\b(\d+) (?:of \d+ )?(?:recorded )?(?:scalp )?(?:channels|electrodes|derivations|bipolar derivations)"
+)
 
 _MODERN = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
 _ELECTRODE = re.compile(
@@ -76,6 +79,8 @@ _SIDE = re.compile(r"\b(left|right|bilateral(?:ly)?|midline|both sides|both hemi
 _NOT_A_SIDE = re.compile(r"\bleft[- ](?:to[- ])?(?:and[- ])?right\b", re.IGNORECASE)
 
 _BAND = r"(?P<band>delta|theta|alpha|beta|high[- ]gamma|gamma)"
+_NAME = "(?:delta|theta|alpha|beta|high[- ]gamma|gamma)"
+_LIST = rf"{_NAME}(?:(?:, | and |, and ){_NAME})*"
 _BANDS = re.compile(rf"\b{_BAND}\b", re.IGNORECASE)
 _LEADING = {
     "dominant": (
@@ -89,17 +94,64 @@ _LEADING = {
     ),
 }  # fmt: skip
 _TREND = re.compile(
-    rf"\b{_BAND}(?: power| activity| band)?(?P<gap>[^.;:]{{0,40}}?)"
+    rf"\b(?P<bands>{_LIST})(?: power| activity| band)?(?P<gap>[^.;:]{{0,40}}?)"
     r"\b(?P<word>stable|unchanged|consistently low|(?:(?P<grade>slight|moderate|marked|significant|noticeable)(?:ly)?\s+)?"
     r"(?P<way>increased?|decreased?|higher|lower|rise|rises|fell|fall))\b",
     re.IGNORECASE,
 )
 _GRADES = {"noticeable": "moderate", "significant": "marked"}
-_TIER = re.compile(r"\b(high|medium|low)[- ](?:energy )?(?:tier|energy)(?: channels| rows)?:? ?(?:is |are |at |in )?(?P<names>[^.;]*)", re.I)
-_HIGHEST = re.compile(r"\b(?:highest|most|largest) (?:signal )?energy\b[^.;]*?\b(?:at|in|is|:)\s+(?P<name>[A-Z][\w-]*)", re.I)
+_TIER = re.compile(
+    r"\b(high|medium|low)[- ](?:energy )?(?:tier|energy)(?: channels| rows)?:? ?(?:is |are |at |in )?(?P<names>[^.;]*)",
+    re.I,
+)
+_HIGHEST = re.compile(
+    r"\b(?:highest|most|largest) (?:signal )?energy\b[^.;]*?\b(?:at|in|is|:)\s+(?P<name>[A-Z][\w-]*)",
+    re.I,
+)
 _LABEL = re.compile(r'\blabels? "([^"]*)"')
 _STAGE = re.compile(r"\bscored (Wake|W|N[123]|R|REM) in the corpus")
 _STAGE_CODES = {"Wake": "W", "REM": "R"}
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseClaims:
+    """Everything checkable in one clause; each field is what the function of its name reads."""
+
+    kinds: tuple[tuple[str, str], ...]
+    quantities: tuple[tuple[float, str], ...]
+    counts: tuple[tuple[int, str], ...]
+    row_counts: tuple[int, ...]
+    channels: tuple[str, ...]
+    sides: tuple[str, ...]
+    says_not_recorded: bool
+    bands: tuple[str, ...]
+    leading_bands: tuple[tuple[str, str], ...]
+    trends: tuple[tuple[str, str], ...]
+    tiers: tuple[tuple[str, str], ...]
+    highest_channels: tuple[str, ...]
+    cited_labels: tuple[str, ...]
+    cited_stages: tuple[str, ...]
+
+
+@lru_cache(maxsize=16384)
+def read(clause: str) -> ClauseClaims:
+    """Read everything checkable in a clause; engine phrasing repeats, so answers are kept."""
+    return ClauseClaims(
+        kinds=tuple(kinds(clause)),
+        quantities=tuple(quantities(clause)),
+        counts=tuple(counts(clause)),
+        row_counts=tuple(row_counts(clause)),
+        channels=tuple(channels(clause)),
+        sides=tuple(sides(clause)),
+        says_not_recorded=says_not_recorded(clause),
+        bands=tuple(bands(clause)),
+        leading_bands=tuple(leading_bands(clause)),
+        trends=tuple(trends(clause)),
+        tiers=tuple(tiers(clause)),
+        highest_channels=tuple(highest_channels(clause)),
+        cited_labels=tuple(cited_labels(clause)),
+        cited_stages=tuple(cited_stages(clause)),
+    )
 
 
 def sentences(text: str) -> list[str]:
@@ -225,7 +277,7 @@ def trends(clause: str) -> list[tuple[str, str]]:
             way = "increase" if is_up else "decrease"
             word = "_".join(filter(None, (_GRADES.get(grade, grade), way)))
         word = {"unchanged": "stable", "consistently low": "consistently_low"}.get(word, word)
-        found.append((_band(match["band"]), word))
+        found += [(band, word) for band in bands(match["bands"])]
     return found
 
 

@@ -57,24 +57,24 @@ def single(facts: PageFacts, finding: FindingFact, seed: int, key: str) -> str:
         bare = f"{hedge} {kind.noun}".strip()
         counted, verb = bare if is_mass else words.article(bare), "is"
     numbers = _numbers(finding)
-    place = _place(facts, finding)
+    listed, placed = _place(facts, finding)
     if finding.count > 1 and not finding.is_whole_page:
         when = f"from {words.moment(finding.t0_s)} to {words.moment(finding.t1_s)} s"
     else:
         when = words.when(finding)
     frame = words.pick(
         (
-            "{bare}{listed}{place}, {when}.",
-            "{counted}{bracketed} {verb} seen {when}{place}.",
-            "{when} there {verb} {counted}{bracketed}{place}.",
+            "{parts}.",
+            "{counted}{bracketed} {verb} seen{placed} {when}.",
+            "{when} there {verb} {counted}{bracketed}{placed}.",
         ),
         seed, facts.segment_id, f"{finding.kind}-{key}",
     )  # fmt: skip
     text = frame.format(
-        bare=bare, counted=counted, verb=verb, when=when,
-        listed="".join(f", {n}" for n in numbers),
+        parts=", ".join(filter(None, (bare, *numbers, listed, when))),
+        counted=counted, verb=verb, when=when,
         bracketed=f" ({', '.join(numbers)})" if numbers else "",
-        place=f", {place}" if place else "",
+        placed=f" {placed}" if placed else "",
     )  # fmt: skip
     return text[0].upper() + text[1:]
 
@@ -103,13 +103,13 @@ def _together(facts: PageFacts, found: Sequence[FindingFact]) -> str:
     kind = KINDS[found[0].kind]
     names = tuple(dict.fromkeys(name for f in found for name in f.channels))
     n_events = sum(f.count for f in found)
-    loudest = max((f.amplitude_uv for f in found if f.amplitude_uv is not None), default=None)
+    loudest = max(found, key=lambda f: f.amplitude_uv or 0.0)
     hedges = {words.hedge(f) for f in found}
     hedge = hedges.pop() if len(hedges) == 1 else ""
     head = kind.noun if kind.noun == kind.plural else f"{n_events} {hedge} {kind.plural}"
     parts = [" ".join(head.split())]
-    if loudest is not None:
-        parts.append(f"largest {words.uv(loudest)} peak-to-peak")
+    if loudest.amplitude_uv is not None:
+        parts.append(f"largest {words.voltage(loudest)}")
     if names:
         parts.append(f"at {words.channels(names, facts.recorded)}")
     if found[0].kind in words.TRANSIENTS:
@@ -125,27 +125,30 @@ def _numbers(finding: FindingFact) -> list[str]:
     numbers = []
     if finding.frequency_hz is not None:
         numbers.append(words.hz(finding.frequency_hz))
-    if not finding.is_whole_page and finding.count == 1:
+    is_timed = finding.kind in words.TRANSIENTS or KINDS[finding.kind].family == "sleep"
+    if is_timed and finding.count == 1 and not finding.is_whole_page:
         numbers.append(words.duration(finding.duration_s))
     if finding.amplitude_uv is not None:
-        numbers.append(f"{words.uv(finding.amplitude_uv)} peak-to-peak")
+        numbers.append(words.voltage(finding))
     return numbers
 
 
-def _place(facts: PageFacts, finding: FindingFact) -> str:
+def _place(facts: PageFacts, finding: FindingFact) -> tuple[str, str]:
+    """Write where: for a list of properties, and inside a sentence."""
     names = finding.channels
     if not names:
-        return ""
+        return "", ""
     where = _where(finding)
     if KINDS[finding.kind].family == FOCAL_FAMILY:
         notes = [where] if where else []
         if names[1:]:
             notes.append(f"field {words.channels(names[1:], ())}")
         bracket = f" ({'; '.join(notes)})" if notes else ""
-        return f"maximum at {names[0]}{bracket}"
+        return f"maximum at {names[0]}{bracket}", f"with its maximum at {names[0]}{bracket}"
     spread = words.channels(names, facts.recorded)
     is_small = len(names) <= words.MAX_LISTED
-    return f"at {spread} ({where})" if where and is_small else f"at {spread}"
+    at = f"at {spread} ({where})" if where and is_small else f"at {spread}"
+    return at, at
 
 
 def _where(finding: FindingFact) -> str:

@@ -27,6 +27,9 @@ Row = Mapping[str, Any]
 TECHNICAL_FAULTS = frozenset({"flat", "saturation", "electrode_pop"})
 """A row with one of these for half the page or more is not a good channel for mean powers."""
 
+VOLTAGE_WORDS = {"p2p": "peak-to-peak", "rms": "rms", "step": "step"}
+"""Part of a measure's name and the word its voltage carries in text."""
+
 BAD_ROW_SHARE = 0.5
 """Share of the page from which a technical fault spoils a row's mean power; engineering default."""
 
@@ -97,28 +100,32 @@ class FindingFact:
 
     @property
     def frequency_hz(self) -> float | None:
-        """The finding's frequency, or None."""
-        return self._first("Hz", ("frequency_hz", "peak_hz", "rate_hz"))
+        """The finding's own frequency, or None; band edges and the like are not it."""
+        value = self.value("frequency_hz")
+        return value if value is not None and math.isfinite(value) else None
 
     @property
     def amplitude_uv(self) -> float | None:
-        """The finding's peak-to-peak voltage, or None."""
-        return self._first(
-            "uV", ("amplitude_uv_p2p", "voltage_uv_p2p", "amplitude_uv", "height_uv", "step_uv")
-        )
+        """The finding's voltage, or None; :attr:`amplitude_word` says of what sort."""
+        return None if self._voltage is None else self._voltage[1]
+
+    @property
+    def amplitude_word(self) -> str:
+        """What the voltage measures, from its name: peak-to-peak, rms, step or nothing."""
+        name = "" if self._voltage is None else self._voltage[0]
+        return next((word for part, word in VOLTAGE_WORDS.items() if part in name), "")
+
+    @property
+    def _voltage(self) -> tuple[str, float, str] | None:
+        """The first peak-to-peak voltage, else the first voltage at all."""
+        volts = [m for m in self.measures if m[2] == "uV" and math.isfinite(m[1])]
+        return next((m for m in volts if "p2p" in m[0]), volts[0] if volts else None)
 
     @property
     def count(self) -> int:
         """How many events were grouped into this finding; 1 where it was not grouped."""
         value = self.value("count")
         return 1 if value is None else max(1, round(value))
-
-    def _first(self, unit: str, names: tuple[str, ...]) -> float | None:
-        for name in names:
-            value = self.value(name)
-            if value is not None and math.isfinite(value):
-                return value
-        return next((v for _, v, u in self.measures if u == unit and math.isfinite(v)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +220,9 @@ class PageFacts:
             If the column carries no fact that text may use.
         """
         if name not in EVIDENCE_COLUMNS:
-            raise FactsError(f"column {name!r} is no evidence; use one of {sorted(EVIDENCE_COLUMNS)}")
+            raise FactsError(
+                f"column {name!r} is no evidence; use one of {sorted(EVIDENCE_COLUMNS)}"
+            )
         return f"s-{self.segment_id}:{name}"
 
     def judgement_id(self, kind: str) -> str:
@@ -273,7 +282,9 @@ def page_facts(
                 f"a row of segment {row['segment_id']!r} was joined to segment {segment_id!r}; "
                 "group rows by segment_id first"
             )
-    found = sorted((_finding(row) for row in findings), key=lambda f: (f.t0_s, f.kind, f.finding_id))
+    found = sorted(
+        (_finding(row) for row in findings), key=lambda f: (f.t0_s, f.kind, f.finding_id)
+    )
     said = tuple(f for f in found if not f.is_masked)
     mask = segment_row["mask"]
     ch_names = tuple(segment_row["ch_names"])
@@ -437,7 +448,9 @@ def _spatial(row: Row) -> tuple[dict[str, str], dict[str, float]]:
     if not row["is_judged"]:
         return {}, {}
     rows = list(zip(row["ch_names"], row["tier"], row["energy_uv2"], strict=True))
-    kept = [(name, tier, energy) for name, tier, energy in rows if tier in {"high", "medium", "low"}]
+    kept = [
+        (name, tier, energy) for name, tier, energy in rows if tier in {"high", "medium", "low"}
+    ]
     return {n: t for n, t, _ in kept}, {n: float(e) for n, _, e in kept}
 
 

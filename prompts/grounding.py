@@ -16,7 +16,7 @@ from typing import Literal
 
 from detectors.types import SEGMENT_S
 from detectors.vocabulary import BAND_SCHEMES, side_of_channels
-from prompts import claims
+from prompts import claims, words
 from prompts.event_words import Sentence
 from prompts.facts import FindingFact, PageFacts
 from prompts.limits import forbidden_claims
@@ -116,14 +116,19 @@ def _check_sentence(
     return _judge(sentence.text, _pool(facts, sentence.evidence, trends))
 
 
-def _pool(
-    facts: PageFacts, evidence: Sequence[str] | None, trends: Mapping[str, str]
-) -> _Pool:
+def _pool(facts: PageFacts, evidence: Sequence[str] | None, trends: Mapping[str, str]) -> _Pool:
     every = (*facts.findings, *facts.masked)
     judged = facts.judgements.values()
     if evidence is None:
         columns = frozenset({"*"})
-        return _Pool(facts, every, columns, frozenset(facts.judgements), tuple(j.reason for j in judged), trends)
+        return _Pool(
+            facts,
+            every,
+            columns,
+            frozenset(facts.judgements),
+            tuple(j.reason for j in judged),
+            trends,
+        )
     ids = set(evidence)
     findings = tuple(f for f in every if f.finding_id in ids)
     cited = [j for j in judged if j.judgement_id in ids]
@@ -138,8 +143,9 @@ def _judge(text: str, pool: _Pool) -> SentenceVerdict:
         return SentenceVerdict(text, "overclaim", f"one page cannot show: {', '.join(over)}")
     worst = SentenceVerdict(text, "supported")
     for clause in claims.clauses(text):
+        read = claims.read(clause)
         for check in _CHECKS:
-            verdict, cause = check(clause, pool)
+            verdict, cause = check(read, pool)
             if SEVERITY.index(verdict) > SEVERITY.index(worst.verdict):
                 worst = SentenceVerdict(text, verdict, cause)
     return worst
@@ -149,8 +155,8 @@ _Result = tuple[Verdict, str]
 _FINE: _Result = ("supported", "")
 
 
-def _check_kinds(clause: str, pool: _Pool) -> _Result:
-    for mention in claims.kinds(clause):
+def _check_kinds(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
+    for mention in clause.kinds:
         kind, polarity = mention
         if polarity == "masked":
             if not any(f.kind == kind for f in pool.findings):
@@ -168,16 +174,16 @@ def _check_kinds(clause: str, pool: _Pool) -> _Result:
     return _FINE
 
 
-def _relevant(clause: str, pool: _Pool) -> tuple[FindingFact, ...]:
+def _relevant(clause: claims.ClauseClaims, pool: _Pool) -> tuple[FindingFact, ...]:
     """Return the findings a clause speaks of: those of the kinds it names, else all cited."""
-    named = {kind for kind, _ in claims.kinds(clause)}
+    named = {kind for kind, _ in clause.kinds}
     chosen = tuple(f for f in pool.findings if f.kind in named)
     return chosen or pool.findings
 
 
-def _check_numbers(clause: str, pool: _Pool) -> _Result:
+def _check_numbers(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
     found = _relevant(clause, pool)
-    for value, unit in claims.quantities(clause):
+    for value, unit in clause.quantities:
         known = _values(unit, found, pool)
         if not known:
             return "unsupported", f"no value in {unit} behind {value:g}"
@@ -186,12 +192,12 @@ def _check_numbers(clause: str, pool: _Pool) -> _Result:
     return _FINE
 
 
-def _check_counts(clause: str, pool: _Pool) -> _Result:
-    for n, kind in claims.counts(clause):
+def _check_counts(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
+    for n, kind in clause.counts:
         found = [f for f in pool.findings if f.kind == kind]
         if n not in {sum(f.count for f in found), len(found), *(f.count for f in found)}:
             return "contradicted", f"{n} {kind} is not the count"
-    for n in claims.row_counts(clause):
+    for n in clause.row_counts:
         sizes = {len(f.channels) for f in pool.findings}
         sizes.add(len({name for f in pool.findings for name in f.channels}))
         sizes |= {len(pool.facts.recorded), len(pool.facts.schema.ch_names)}
@@ -200,18 +206,18 @@ def _check_counts(clause: str, pool: _Pool) -> _Result:
     return _FINE
 
 
-def _check_places(clause: str, pool: _Pool) -> _Result:
+def _check_places(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
     found = _relevant(clause, pool)
     known = {part for f in found for name in f.channels for part in (name, *name.split("-"))}
     if pool.columns & {"mask", "channel_schema", "*"}:
         known |= {p for n in pool.facts.schema.ch_names for p in (n, *n.split("-"))}
     if pool.columns & {"tier", "energy_uv2", "highest_channel"}:
         known |= set(pool.facts.tiers)
-    for name in claims.channels(clause):
+    for name in clause.channels:
         if name not in known:
             return "contradicted", f"{name} is not among the channels of the evidence"
     sides = {f.side or _side(f) for f in found} - {""}
-    for side in claims.sides(clause):
+    for side in clause.sides:
         if not sides:
             return "unsupported", f"no side behind {side!r}"
         if side not in sides:
@@ -219,27 +225,27 @@ def _check_places(clause: str, pool: _Pool) -> _Result:
     return _FINE
 
 
-def _check_missing(clause: str, pool: _Pool) -> _Result:
-    if not claims.says_not_recorded(clause):
+def _check_missing(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
+    if not clause.says_not_recorded:
         return _FINE
-    wrong = [n for n in claims.channels(clause) if n in pool.facts.recorded]
+    wrong = [n for n in clause.channels if n in pool.facts.recorded]
     return ("contradicted", f"{wrong[0]} was recorded") if wrong else _FINE
 
 
-def _check_bands(clause: str, pool: _Pool) -> _Result:
+def _check_bands(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
     facts = pool.facts
     usable = {b for scheme in BAND_SCHEMES for b in BAND_SCHEMES[scheme]}
     usable -= {b for scheme in facts.void_bands for b in facts.void_bands[scheme]}
-    for band in claims.bands(clause):
+    for band in clause.bands:
         if band not in usable:
             return "contradicted", f"{band} is above the usable band"
-    for role, band in claims.leading_bands(clause):
+    for role, band in clause.leading_bands:
         known = _leading(role, facts)
         if known and band not in known:
             return "contradicted", f"{role} band is {' or '.join(sorted(known))}, not {band}"
         if not known:
             return "unsupported", f"no {role} band was measured"
-    for band, word in claims.trends(clause):
+    for band, word in clause.trends:
         if band not in pool.trends:
             return "unsupported", f"no earlier pages behind a trend of {band}"
         if pool.trends[band] != word:
@@ -247,25 +253,25 @@ def _check_bands(clause: str, pool: _Pool) -> _Result:
     return _FINE
 
 
-def _check_spatial(clause: str, pool: _Pool) -> _Result:
-    for tier, name in claims.tiers(clause):
+def _check_spatial(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
+    for tier, name in clause.tiers:
         known = pool.facts.tiers.get(name)
         if known is None:
             return "unsupported", f"{name} has no energy tier"
         if known != tier:
             return "contradicted", f"{name} is in the {known} tier, not {tier}"
-    for name in claims.highest_channels(clause):
+    for name in clause.highest_channels:
         if name != pool.facts.highest_channel:
             return "contradicted", f"highest channel is {pool.facts.highest_channel}, not {name}"
     return _FINE
 
 
-def _check_citations(clause: str, pool: _Pool) -> _Result:
+def _check_citations(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
     known = {f"{name}: {value}".replace('"', "'") for _, name, value, _ in pool.facts.labels}
-    for label in claims.cited_labels(clause):
+    for label in clause.cited_labels:
         if label not in known:
             return "contradicted", f"the corpus gives no label {label!r}"
-    for stage in claims.cited_stages(clause):
+    for stage in clause.cited_stages:
         if stage != pool.facts.stage_context:
             return "contradicted", f"the corpus scores {pool.facts.stage_context!r}, not {stage!r}"
     return _FINE
@@ -313,5 +319,9 @@ def _values(unit: str, found: Sequence[FindingFact], pool: _Pool) -> list[float]
 
 
 def _is_close(value: float, other: float, unit: str) -> bool:
-    allowed = TOLERANCE[unit] * (abs(other) if unit == "uV2" else 1.0)
+    allowed = TOLERANCE[unit]
+    if unit == "uV2":
+        allowed *= abs(other)
+    elif unit == "uV" and value < words.UV_FINE_BELOW:
+        allowed = words.UV_FINE_STEP / 2
     return abs(value - other) <= allowed + _SLACK

@@ -48,6 +48,7 @@ _PATTERNS: dict[str, str] = {
 }
 
 FORBIDDEN = {name: re.compile(text, re.IGNORECASE) for name, text in _PATTERNS.items()}
+_ANY = re.compile("|".join(_PATTERNS.values()), re.IGNORECASE)
 
 
 def forbidden_claims(text: str) -> tuple[str, ...]:
@@ -59,5 +60,7 @@ def forbidden_claims(text: str) -> tuple[str, ...]:
         Any text about a page; copied labels in their quoted form are not counted. A denial
         ("no seizure") counts like an assertion: neither can be seen on one page.
     """
+    if not _ANY.search(text):
+        return ()
     own_words = _CITATION.sub("", text)
     return tuple(name for name, pattern in FORBIDDEN.items() if pattern.search(own_words))

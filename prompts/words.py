@@ -79,7 +79,9 @@ def hz(value: float) -> str:
 
 
 def uv(value: float) -> str:
-    """Write a voltage, to 5 uV (1 uV below 10 uV)."""
+    """Write a voltage, to 5 uV; to 1 uV below 10 uV and to 0.1 uV below 1 uV."""
+    if value < UV_FINE_STEP:
+        return f"{value:.1f} µV"
     step = UV_STEP if value >= UV_FINE_BELOW else UV_FINE_STEP
     return f"{round(value / step) * step:g} µV"
 
@@ -87,6 +89,19 @@ def uv(value: float) -> str:
 def moment(value_s: float) -> str:
     """Write a time as a bare number of seconds, to 0.1."""
     return f"{round(value_s, 1):g}"
+
+
+def voltage(finding: FindingFact) -> str:
+    """Write a finding's voltage with what it measures (``85 µV peak-to-peak``), or nothing."""
+    if finding.amplitude_uv is None:
+        return ""
+    return f"{uv(finding.amplitude_uv)} {finding.amplitude_word}".strip()
+
+
+def percent(finding: FindingFact) -> int | None:
+    """Return the relative difference of an asymmetry in percent, to 5, or None."""
+    share = finding.value("asymmetry")
+    return None if share is None else round(share * 20) * 5
 
 
 def duration(value_s: float) -> str:
@@ -155,5 +170,10 @@ def band_word(band: str) -> str:
 
 
 def plurals(kinds: Sequence[str], last: str = "or") -> str:
-    """Join the plural names of several kinds."""
-    return join([KINDS[kind].plural for kind in kinds], last)
+    """Join the names of several kinds: plural for events, singular for the background."""
+    return join([several(kind) for kind in kinds], last)
+
+
+def several(kind: str) -> str:
+    """Return the name of a kind as a reader counts it."""
+    return KINDS[kind].noun if KINDS[kind].family == "background" else KINDS[kind].plural

@@ -38,7 +38,13 @@ def install() -> None:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Wraps the loader of torchvision the first time it is looked for."""
+    """Wraps the loader of torchvision whenever it is looked for.
+
+    It stays in place: libraries ask whether torchvision exists before they import it.
+    """
+
+    def __init__(self) -> None:
+        self._is_asking = False
 
     def find_spec(
         self,
@@ -46,21 +52,25 @@ class _Finder(importlib.abc.MetaPathFinder):
         path: Sequence[str] | None = None,
         target: ModuleType | None = None,
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != _MODULE:
+        if fullname != _MODULE or self._is_asking:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
-        if spec is None or spec.loader is None or _has_native_operators(spec):
+        self._is_asking = True
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            self._is_asking = False
+        if spec is None or spec.loader is None:
             return spec
-        spec.loader = _Loader(spec.loader)
+        spec.loader = _Loader(spec.loader, spec.submodule_search_locations or ())
         return spec
 
 
 class _Loader(importlib.abc.Loader):
     """Registers the operators, runs torchvision's own loader, then replaces its decoder."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, folders: Sequence[str]) -> None:
         self._inner = inner
+        self._folders = tuple(folders)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -69,6 +79,9 @@ class _Loader(importlib.abc.Loader):
         return self._inner.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
+        if _has_native_operators(self._folders):
+            self._inner.exec_module(module)
+            return
         import torch
 
         library = torch.library.Library(_MODULE, "DEF")
@@ -86,11 +99,10 @@ class _Loader(importlib.abc.Loader):
         torchvision.io.decode_image = _decode_image
 
 
-def _has_native_operators(spec: importlib.machinery.ModuleSpec) -> bool:
+def _has_native_operators(folders: Sequence[str]) -> bool:
     """Whether torchvision's own operator library loads beside this torch."""
     import torch
 
-    folders = spec.submodule_search_locations or []
     library = next((p for folder in folders for p in Path(folder).glob("_C*.so")), None)
     if library is None:
         return True  # no operators were built, so none are expected at import
@@ -118,16 +130,17 @@ def _nms(dets: Any, scores: Any, iou_threshold: float) -> Any:
             continue
         kept.append(i)
         rest = boxes[i + 1 :]
-        low, high = torch.maximum(boxes[i, :2], rest[:, :2]), torch.minimum(boxes[i, 2:], rest[:, 2:])
+        low, high = (
+            torch.maximum(boxes[i, :2], rest[:, :2]),
+            torch.minimum(boxes[i, 2:], rest[:, 2:]),
+        )
         overlap = (high - low).clamp(min=0).prod(dim=1)
         union = area[i] + area[i + 1 :] - overlap
         is_alive[i + 1 :] &= overlap <= iou_threshold * union
     return order[torch.tensor(kept, dtype=torch.int64)]
 
 
-def _decode_image(
-    data: Any, mode: Any = "UNCHANGED", apply_exif_orientation: bool = False
-) -> Any:
+def _decode_image(data: Any, mode: Any = "UNCHANGED", apply_exif_orientation: bool = False) -> Any:
     """Decode encoded bytes or a file to ``uint8 (channels, height, width)`` with PIL."""
     import numpy as np
     import torch

@@ -4,13 +4,12 @@ How files are read, labelled, split and harmonised is in ``dagster_project.corpo
 only started, stored and reported.
 """
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
-import pyarrow as pa
+import polars as pl
 from pydantic import Field
 
 from dagster_project import estimates, previews, provenance
@@ -91,7 +90,8 @@ def simulated_corpus(
     context: dg.AssetExecutionContext, config: SimulationConfig, workspace: Workspace
 ) -> dg.MaterializeResult[None]:
     """Write the simulated corpus under the storage root."""
-    from dagster_project.corpora.simulated.writer import SimulatorConfig, write_corpus
+    from dagster_project.corpora.simulated.config import SimulatorConfig
+    from dagster_project.corpora.simulated.writer import write_corpus
 
     spec = CORPORA[context.partition_key]
     root = workspace.folder("corpora", spec.folders[0])
@@ -134,7 +134,7 @@ def recordings(
             max_recordings=config.max_recordings or None,
         )
     accepted = [r for r in found.recordings if r["status"] == "accepted"]
-    causes = _causes(pa.Table.from_pylist(list(found.rejects)))
+    causes = _causes([row["cause"] for row in found.rejects])
     if causes:
         context.log.warning(f"{len(found.rejects)} files set aside: {causes}")
     return write(
@@ -143,7 +143,7 @@ def recordings(
         {"recordings": found.recordings, "recording_rejects": found.rejects},
         provenance={
             "corpus": spec.key,
-            "licence": spec.licence,
+            "licence": spec.licence.id,
             "seed": config.seed,
             "max_recordings": config.max_recordings,
             "code": provenance.code_version("dagster_project/corpora"),
@@ -151,6 +151,7 @@ def recordings(
         hours=sum(r["duration_s"] for r in accepted) / 3600,
         metadata={
             "accepted": len(accepted),
+            "left_unread_by_the_cap": found.n_skipped,
             "subjects": len({r["subject_id"] for r in accepted}),
             "rejects_by_cause": dg.MetadataValue.json(causes),
             "is_simulated": spec.is_simulated,
@@ -178,7 +179,7 @@ def segments(
         estimates.assert_disk_suffices(workspace, shard)
         rows = store.read("recordings", shard).to_dicts()
         cut = process_shard(spec, _present(workspace, spec), rows, n_workers=config.n_workers)
-    causes = _causes(cut.rejects)
+    causes = _causes(cut.rejects["cause"].to_pylist())
     if causes:
         context.log.warning(f"{cut.rejects.num_rows} stretches set aside: {causes}")
     frame = cut.segments
@@ -201,7 +202,7 @@ def segments(
 
 
 def _present(workspace: Workspace, spec: CorpusSpec) -> Path:
-    root = workspace.corpus_root(spec)
+    root = workspace.root_of(spec)
     if root is None:
         raise PermanentFailure(
             f"corpus {spec.key!r} is not present: none of the folders {', '.join(spec.folders)} "
@@ -211,14 +212,8 @@ def _present(workspace: Workspace, spec: CorpusSpec) -> Path:
     return root
 
 
-def _causes(rejects: pa.Table) -> dict[str, int]:
-    import polars as pl
-
-    if not rejects.num_rows:
-        return {}
-    frame = pl.from_arrow(rejects.select(["cause"]))
-    assert isinstance(frame, pl.DataFrame)
-    return counts(frame["cause"])
+def _causes(causes: Sequence[str]) -> dict[str, int]:
+    return counts(pl.Series("cause", causes, pl.String))
 
 
 ASSETS = (rebuild_estimate, simulated_corpus, recordings, segments)

@@ -3,8 +3,6 @@
 The measures are made in ``detectors``; here they are only started, stored and reported.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import dagster as dg

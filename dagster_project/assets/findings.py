@@ -3,8 +3,6 @@
 Definitions and thresholds are in ``detectors``; here they are only run, stored and reported.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

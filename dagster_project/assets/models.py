@@ -4,8 +4,6 @@ Training runs in programs of its own (``python -m training ...``), started throu
 the same program runs by hand, under torchrun or on another machine. Nothing here imports torch.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -119,7 +117,7 @@ def _train(
         if config.learning_rate:
             command += ["--set", f"{stage}.lr={config.learning_rate}"]
         command += ["--fresh"] if config.is_fresh else []
-    run = pipes.run(context=context, command=command, env=_environment())
+    run = pipes.run(context=context, command=command, env=program_environment())
     reported = run.get_materialize_result()
     steps = _read_lines(out / "metrics.jsonl")
     losses = [(s["step"], s["loss"]) for s in steps if "loss" in s]
@@ -188,7 +186,7 @@ def _train_detector(
     command += ["--annotations", store.path("waveform_annotations", release)]
     command += ["--out", str(detector_folder(workspace, recipe))]
     command += ["--epochs", str(config.epochs)] if config.epochs else []
-    pipes.run(context=context, command=command, env=_environment())
+    pipes.run(context=context, command=command, env=program_environment())
 
 
 def weights_version(folder: Path) -> str:
@@ -209,11 +207,16 @@ def weights_version(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _environment() -> dict[str, str]:
-    """Return what a training program is told: no hub, no telemetry, this project on its path."""
+def program_environment() -> dict[str, str]:
+    """Return the environment of a started program: no telemetry, this project on its path."""
     project = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(p for p in (project, os.environ.get("PYTHONPATH", "")) if p)
-    return {"PYTHONPATH": path, "HF_HUB_DISABLE_TELEMETRY": "1", "YOLO_OFFLINE": "1"}
+    return {
+        **os.environ,
+        "PYTHONPATH": path,
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "YOLO_OFFLINE": "1",
+    }
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:

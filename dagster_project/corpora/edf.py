@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -121,7 +122,9 @@ class EdfRecording:
             if signal.unit_uv is None:
                 raise CorpusError("wrong_unit", "a channel used has a unit that is no voltage")
             if signal.scale is None:
-                raise CorpusError("bad_header", "a channel used has a void digital or physical range")
+                raise CorpusError(
+                    "bad_header", "a channel used has a void digital or physical range"
+                )
         return EdfTraces(self._fd, self.header, picked, self._runs(picked[0].n_per_record))
 
     @cached_property
@@ -165,7 +168,7 @@ class EdfRecording:
         edges = [0, *breaks.tolist(), header.n_records]
         return tuple(
             Run(a * n_per_record, (b - a) * n_per_record, float(known[a] - known[0]))
-            for a, b in zip(edges[:-1], edges[1:], strict=True)
+            for a, b in pairwise(edges)
         )
 
 

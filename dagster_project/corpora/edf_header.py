@@ -63,19 +63,15 @@ class EdfSignal:
 
 @dataclass(frozen=True, slots=True)
 class EdfHeader:
-    """A checked header."""
+    """A checked header; ``record_samples`` counts one data record, all signals together."""
 
     n_bytes: int
     n_records: int
     record_s: Fraction
+    record_samples: int
     signals: tuple[EdfSignal, ...]
     is_discontinuous: bool
     start: datetime | None
-
-    @property
-    def record_samples(self) -> int:
-        """Samples of one data record, all signals together."""
-        return sum(s.n_per_record for s in self.signals)
 
 
 def _text(raw: bytes) -> str:
@@ -134,9 +130,7 @@ def _signals(block: bytes, n_signals: int) -> tuple[EdfSignal, ...]:
         n_per_record = _integer(fields["samples per record"][i], "samples per record", 0, 10**8)
         d_low = _integer(fields["digital minimum"][i], "digital minimum", -32768, 32767)
         d_high = _integer(fields["digital maximum"][i], "digital maximum", -32768, 32767)
-        scale = _scale(
-            fields["physical minimum"][i], fields["physical maximum"][i], d_low, d_high
-        )
+        scale = _scale(fields["physical minimum"][i], fields["physical maximum"][i], d_low, d_high)
         unit_uv = _UNIT_UV.get(_text(fields["unit"][i]).lower())
         label = _text(fields["label"][i])
         signals.append(EdfSignal(label, n_per_record, start, unit_uv, scale))
@@ -179,14 +173,17 @@ def parse_header(head: bytes, n_file_bytes: int) -> EdfHeader:
     has_samples = any(not s.is_annotation and s.n_per_record for s in signals)
     if record_s < 0 or (has_samples and record_s == 0):
         raise CorpusError("bad_header", f"records of {float(record_s):g} s hold samples")
-    n_records = _n_records(head, n_file_bytes - n_bytes, signals)
+    record_samples = sum(s.n_per_record for s in signals)
+    n_records = _n_records(head, n_file_bytes - n_bytes, record_samples)
     is_discontinuous = head[192:197] == b"EDF+D"
-    return EdfHeader(n_bytes, n_records, record_s, signals, is_discontinuous, _start(head))
+    return EdfHeader(
+        n_bytes, n_records, record_s, record_samples, signals, is_discontinuous, _start(head)
+    )
 
 
-def _n_records(head: bytes, n_data_bytes: int, signals: tuple[EdfSignal, ...]) -> int:
-    """Number of data records, checked against the size of the file."""
-    record_bytes = SAMPLE_BYTES * sum(s.n_per_record for s in signals)
+def _n_records(head: bytes, n_data_bytes: int, record_samples: int) -> int:
+    """Return the number of data records, checked against the size of the file."""
+    record_bytes = SAMPLE_BYTES * record_samples
     if record_bytes == 0:
         raise CorpusError("bad_header", "no signal has a sample in a data record")
     declared = _integer(head[236:244], "number of data records", -1, 10**8 - 1)

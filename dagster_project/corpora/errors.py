@@ -7,6 +7,9 @@ one. Who raises which is in the readers and in the inventory beside this module.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+from dagster_project.corpora.identity import short_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +67,30 @@ class CorpusError(Exception):
     def is_retryable(self) -> bool:
         """Whether reading again may succeed."""
         return CAUSES[self.cause].is_retryable
+
+
+def reject_row(
+    error: CorpusError, recording_id: str, stage: str, start_s: float | None = None
+) -> dict[str, Any]:
+    """Return the table row that says what was set aside and why.
+
+    Parameters
+    ----------
+    error
+        Why.
+    recording_id
+        The file, or the file a part of which was set aside.
+    stage
+        ``recordings`` or ``segments``.
+    start_s
+        Start of the part, None for the whole file.
+    """
+    return {
+        "reject_id": short_hash("x", f"{recording_id}|{stage}|{start_s}|{error.cause}"),
+        "recording_id": recording_id,
+        "stage": stage,
+        "start_s": start_s,
+        "cause": error.cause,
+        "detail": error.detail,
+        "is_retryable": error.is_retryable,
+    }

@@ -23,15 +23,15 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from detectors.types import SFREQ_HZ
 from dagster_project.corpora.errors import CorpusError
+from detectors.types import SFREQ_HZ
 
 HIGH_PASS_HZ = 0.1
 """Lower edge of the stored band (NeuroLM and LaBraM use 0.1-75 Hz)."""
 LOW_PASS_HZ = 75.0
 """Upper edge of the stored band (NeuroLM and LaBraM)."""
 NARROW_NYQUIST_HZ = 80.0
-"""Below this native Nyquist frequency the upper edge becomes 0.9 x Nyquist (engineering default)."""
+"""Below this native Nyquist the upper edge is 0.9 x Nyquist (engineering default)."""
 NARROW_FRACTION = 0.9
 NOTCH_TRANSITION_HZ = 0.5
 """Each side of the notch, MNE-Python's ``notch_filter`` default (1 Hz split in two)."""

@@ -42,7 +42,7 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A contiguous stretch: first sample in the file, length, and start on the recording's clock."""
+    """A contiguous stretch: first sample, length, and start on the recording's clock."""
 
     start_sample: int
     n_samples: int
@@ -81,6 +81,12 @@ class Traces(Protocol):
 
     def read_uv(self, start: int, stop: int, out: NDArray[Any]) -> None:
         """Fill ``out`` (n_channels, stop - start) with float32 microvolts."""
+
+
+def clock_s(traces: Traces) -> float:
+    """Return the length of a recording on its own clock, gaps included."""
+    last = traces.runs[-1]
+    return last.start_s + last.n_samples / float(traces.sfreq)
 
 
 class Recording(Protocol):

@@ -302,6 +302,13 @@ class TableStore:
                 assert isinstance(frame, pl.DataFrame)
                 yield frame
 
+    def read_group(self, name: str, partition: str, group: int) -> pl.DataFrame:
+        """Read one row group of a signal table; groups hold :data:`ROW_GROUP_ROWS` rows each."""
+        with self.open(name, partition) as handle:
+            frame = pl.from_arrow(pq.ParquetFile(handle).read_row_group(group))
+        assert isinstance(frame, pl.DataFrame)
+        return frame
+
     def read_many(
         self, name: str, partitions: Sequence[str], columns: Sequence[str] | None = None
     ) -> pl.DataFrame:
@@ -363,7 +370,6 @@ def _encode(spec: Table, chunks: Iterable[pa.Table], path: str) -> int:
     """Write chunks to one Parquet file and return the number of rows."""
     has_signal = "signal" in spec.column_names
     n_rows = 0
-    counted = {"string", "float64", "int64"}
     with pq.ParquetWriter(
         path,
         arrow_schema(spec),

@@ -73,7 +73,14 @@ def segment_row(segment_id: str, **changes: Any) -> dict[str, Any]:
 
 
 def spectral_row(segment_id: str, n_rows: int = 19, **changes: Any) -> dict[str, Any]:
-    base = {"delta": 40.0, "theta": 12.0, "alpha": 60.0, "beta": 5.0, "gamma": 1.0, "high_gamma": 0.5}
+    base = {
+        "delta": 40.0,
+        "theta": 12.0,
+        "alpha": 60.0,
+        "beta": 5.0,
+        "gamma": 1.0,
+        "high_gamma": 0.5,
+    }
     row: dict[str, Any] = {
         "segment_id": segment_id,
         "ch_names": list(CANONICAL19)[:n_rows],
@@ -110,7 +117,7 @@ def planted_findings(segment_id: str) -> list[Finding]:
                 (Measure("frequency_hz", 9.63, "Hz"), Measure("amplitude_uv_p2p", 41.0, "uV")),
                 side="bilateral", region="occipital", source="rule:background@1"),
         Finding(segment_id, "asymmetry", ("O2", "O1"), 0.0, 10.0,
-                (Measure("difference", 0.34, "1"),), side="right", source="rule:background@1"),
+                (Measure("asymmetry", 0.34, "1"),), side="right", source="rule:background@1"),
         Finding(segment_id, "sharp", ("T7", "F7", "P7"), 3.365, 3.475,
                 (Measure("duration_s", 0.11, "s"), Measure("amplitude_uv_p2p", 84.0, "uV")),
                 confidence=0.95, side="left", region="mid-temporal", source="detector:w1"),
@@ -131,9 +138,7 @@ def mirrored(finding: Finding) -> Finding:
     )  # fmt: skip
 
 
-def judged(
-    segment_id: str, findings: list[Finding], not_judged: dict[str, str]
-) -> list[Judgement]:
+def judged(segment_id: str, findings: list[Finding], not_judged: dict[str, str]) -> list[Judgement]:
     present = {f.kind for f in findings if not f.mask_reason and not f.masked_by}
     rows = []
     for kind in KINDS:
@@ -204,9 +209,7 @@ def shard_tables() -> Callable[[int], dict[str, pl.DataFrame]]:
                 )
             )  # fmt: skip
             tables["findings"] += [finding_row(f) for f in found]
-            tables["judgements"] += [
-                judgement_row(j) for j in judged(segment_id, found, excused)
-            ]
+            tables["judgements"] += [judgement_row(j) for j in judged(segment_id, found, excused)]
             wave = 20.0 + 7.0 * (i % 5)
             tables["spectral"].append(spectral_row(segment_id, narrator_delta_uv2=[wave] * 19))
             tables["spatial"].append(spatial_row(segment_id))

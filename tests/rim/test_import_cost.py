@@ -7,7 +7,15 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "mne", "ultralytics", "transformers", "onnxruntime", "sklearn", "matplotlib.pyplot")
+HEAVY = (
+    "torch",
+    "mne",
+    "ultralytics",
+    "transformers",
+    "onnxruntime",
+    "sklearn",
+    "matplotlib.pyplot",
+)
 
 
 def loaded_after(statement: str, names: tuple[str, ...]) -> set[str]:

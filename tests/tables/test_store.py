@@ -219,7 +219,9 @@ def test_every_table_is_complete(spec: Any) -> None:
     assert set(spec.key) <= set(spec.column_names)
     assert all(c.meaning for c in spec.columns)
     assert all(up in TABLES for up in spec.upstream)
-    assert all(c.unit for c in spec.columns if c.name.endswith(("_s", "_hz", "_uv", "_uv2", "_usd")))
+    assert all(
+        c.unit for c in spec.columns if c.name.endswith(("_s", "_hz", "_uv", "_uv2", "_usd"))
+    )
 
 
 def test_an_assets_own_table_comes_first() -> None:

@@ -64,7 +64,7 @@ def collate(
     """Pad samples on the right to their longest and join their patches."""
     import torch
 
-    shape = (len(samples), max(len(s.input_ids) for s in samples))
+    shape = (len(samples), max((len(s.input_ids) for s in samples), default=0))
     ids = np.full(shape, pad_id, dtype=np.int64)
     labels = np.full(shape, IGNORED, dtype=np.int64)
     mask = np.zeros(shape, dtype=np.int64)
@@ -101,7 +101,8 @@ def batches(
 ) -> Iterator[Batch]:
     """Encode rows in order and yield full batches, then what is left over.
 
-    Closing the generator stops the threads.
+    The last batch may be smaller, or hold no sample at all but the drops of the end. Closing the
+    generator stops the threads.
     """
     kept: list[Sample] = []
     drops: list[Drop] = []
@@ -114,7 +115,7 @@ def batches(
         if len(kept) == micro_batch:
             yield collate(kept, pad_id, position, drops)
             kept, drops = [], []
-    if kept:
+    if kept or drops:
         yield collate(kept, pad_id, position, drops)
 
 

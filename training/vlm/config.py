@@ -46,11 +46,11 @@ class TextShape(_Strict):
         As in ``transformers.Qwen2_5_VLTextConfig``.
     """
 
-    hidden_size: int = Field(64, ge=8)
-    intermediate_size: int = Field(128, ge=8)
-    num_hidden_layers: int = Field(2, ge=1)
-    num_attention_heads: int = Field(4, ge=1)
-    num_key_value_heads: int = Field(2, ge=1)
+    hidden_size: int = Field(default=64, ge=8)
+    intermediate_size: int = Field(default=128, ge=8)
+    num_hidden_layers: int = Field(default=2, ge=1)
+    num_attention_heads: int = Field(default=4, ge=1)
+    num_key_value_heads: int = Field(default=2, ge=1)
 
     @model_validator(mode="after")
     def _check_heads(self) -> TextShape:
@@ -74,11 +74,11 @@ class TextShape(_Strict):
 class VisionShape(_Strict):
     """Shape of a vision tower built from nothing; as in ``Qwen2_5_VLVisionConfig``."""
 
-    depth: int = Field(2, ge=1)
-    hidden_size: int = Field(32, ge=8)
-    intermediate_size: int = Field(64, ge=8)
-    num_heads: int = Field(2, ge=1)
-    window_size: int = Field(112, ge=TOKEN_PX)
+    depth: int = Field(default=2, ge=1)
+    hidden_size: int = Field(default=32, ge=8)
+    intermediate_size: int = Field(default=64, ge=8)
+    num_heads: int = Field(default=2, ge=1)
+    window_size: int = Field(default=112, ge=TOKEN_PX)
     fullatt_block_indexes: list[int] = Field(default_factory=lambda: [1])
 
 
@@ -99,9 +99,9 @@ class BuiltModel(_Strict):
     licence: str = "apache-2.0"
     text: TextShape = TextShape()
     vision: VisionShape = VisionShape()
-    vocab_size: int = Field(768, ge=300)
+    vocab_size: int = Field(default=768, ge=300)
     is_head_tied: bool = True
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
 
 
 class CheckpointModel(_Strict):
@@ -120,15 +120,15 @@ class CheckpointModel(_Strict):
 
     source: Literal["checkpoint"]
     name: str
-    revision: str | None = Field(None, pattern=r"^[0-9a-f]{40}$")
+    revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
     licence: str
 
 
 class ImageConfig(_Strict):
     """Limits of a picture after rescaling, in pixels; 28 x 28 pixels are one token."""
 
-    min_pixels: int = Field(4 * TOKEN_PX**2, ge=TOKEN_PX**2)
-    max_pixels: int = Field(1288 * 896, ge=TOKEN_PX**2)
+    min_pixels: int = Field(default=4 * TOKEN_PX**2, ge=TOKEN_PX**2)
+    max_pixels: int = Field(default=1288 * 896, ge=TOKEN_PX**2)
 
     @model_validator(mode="after")
     def _check_order(self) -> ImageConfig:
@@ -150,9 +150,9 @@ class MachineConfig(_Strict):
         Newest checkpoints kept.
     """
 
-    n_workers: int = Field(1, ge=0, le=256)
-    checkpoint_every: int = Field(50, ge=1)
-    n_checkpoints_kept: int = Field(2, ge=1)
+    n_workers: int = Field(default=1, ge=0, le=256)
+    checkpoint_every: int = Field(default=50, ge=1)
+    n_checkpoints_kept: int = Field(default=2, ge=1)
 
 
 class StageConfig(_Strict):
@@ -195,22 +195,22 @@ class StageConfig(_Strict):
     """
 
     train: list[Component] = Field(min_length=1)
-    lr: Number = Field(1e-5, gt=0, le=1)
-    warmup_ratio: Number = Field(0.1, ge=0, le=1)
+    lr: Number = Field(default=1e-5, gt=0, le=1)
+    warmup_ratio: Number = Field(default=0.1, ge=0, le=1)
     betas: list[Number] = Field(default_factory=lambda: [0.9, 0.999], min_length=2, max_length=2)
-    weight_decay: Number = Field(0.0, ge=0)
-    max_grad_norm: Number = Field(1.0, gt=0)
-    micro_batch: int = Field(1, ge=1)
-    accumulation: int = Field(256, ge=1)
-    max_steps: int | None = Field(None, ge=1)
-    planned_steps: int | None = Field(None, ge=1)
-    epochs: int = Field(1, ge=1)
-    max_length: int = Field(4096, ge=16)
+    weight_decay: Number = Field(default=0.0, ge=0)
+    max_grad_norm: Number = Field(default=1.0, gt=0)
+    micro_batch: int = Field(default=1, ge=1)
+    accumulation: int = Field(default=256, ge=1)
+    max_steps: int | None = Field(default=None, ge=1)
+    planned_steps: int | None = Field(default=None, ge=1)
+    epochs: int = Field(default=1, ge=1)
+    max_length: int = Field(default=4096, ge=16)
     precision: Literal["fp32", "bf16"] = "fp32"
     is_checkpointing_gradients: bool = False
-    shuffle_rows: int = Field(2048, ge=1)
-    max_dropped_share: Number = Field(0.05, ge=0, le=1)
-    seed: int = Field(0, ge=0)
+    shuffle_rows: int = Field(default=2048, ge=1)
+    max_dropped_share: Number = Field(default=0.05, ge=0, le=1)
+    seed: int = Field(default=0, ge=0)
 
     @property
     def effective_batch(self) -> int:

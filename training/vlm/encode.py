@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.vlm.errors import ModelError
-from training.vlm.tokenizer import END_OF_TURN, IMAGE_PAD, PLAIN_ADDED_TOKENS, SPECIAL_TOKENS
+from training.vlm.tokenizer import END_OF_TURN, PLAIN_ADDED_TOKENS, SPECIAL_TOKENS
 
 IMAGE_PLACEHOLDER = "<image>"
 IGNORED = -100
@@ -244,5 +244,3 @@ def _open(data: bytes) -> Any:
     if image.width < 1 or image.height < 1:
         raise _Refused("unreadable image", f"{image.width} x {image.height} pixels")
     return image
-
-

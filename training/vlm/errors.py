@@ -55,3 +55,12 @@ class Interrupted(TrainerError):
 
     is_retryable = True
     exit_code = EX_TEMPFAIL
+
+
+def is_retryable_status(status: int) -> bool:
+    """Whether a trainer that ended with this exit status can succeed if simply started again.
+
+    A negative status is a signal that left no time for a checkpoint (SIGKILL, out of memory): the
+    last checkpoint is still there, so starting again carries on.
+    """
+    return status == EX_TEMPFAIL or status < 0

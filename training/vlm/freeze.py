@@ -69,18 +69,21 @@ def apply_freeze_map(model: Any, trained: Sequence[Component]) -> tuple[Componen
             "train: the head of this model is tied to the embeddings of the language model; "
             "name both or neither"
         )
-    counts = {c: [0, 0] for c in COMPONENTS}
+    n_tensors = dict.fromkeys(COMPONENTS, 0)
+    n_weights = dict.fromkeys(COMPONENTS, 0)
     for name, parameter in model.named_parameters():
         component = component_of(name)
         parameter.requires_grad_(component in trained)
-        counts[component][0] += 1
-        counts[component][1] += parameter.numel()
+        n_tensors[component] += 1
+        n_weights[component] += parameter.numel()
     note = "tied: the embeddings of the language model"
     is_trained = {c: c in trained for c in COMPONENTS}
     if is_tied:
         is_trained["head"] = is_trained["language_model"]
     return tuple(
-        ComponentRow(c, *counts[c], is_trained[c], note if c == "head" and is_tied else "")
+        ComponentRow(
+            c, n_tensors[c], n_weights[c], is_trained[c], note if c == "head" and is_tied else ""
+        )
         for c in COMPONENTS
     )
 
@@ -89,7 +92,13 @@ def freeze_table(rows: Sequence[ComponentRow]) -> str:
     """Return the freeze map as a Markdown table."""
     head = ("component", "tensors", "parameters", "trained", "note")
     body = [
-        (r.component, str(r.n_tensors), f"{r.n_parameters:,}", "yes" if r.is_trained else "no", r.note)
+        (
+            r.component,
+            str(r.n_tensors),
+            f"{r.n_parameters:,}",
+            "yes" if r.is_trained else "no",
+            r.note,
+        )
         for r in rows
     ]
     width = [max(len(row[i]) for row in (head, *body)) for i in range(len(head))]

@@ -84,7 +84,8 @@ def find_checkpoint(spec: CheckpointModel) -> Path:
         return folder
     if folder.is_absolute() or spec.name.startswith((".", "~")) or spec.name.count("/") != 1:
         raise ModelError(
-            f"model {spec.name!r} is neither a folder nor a hub id such as Qwen/Qwen2.5-VL-3B-Instruct"
+            f"model {spec.name!r} is neither a folder nor a hub id "
+            "such as Qwen/Qwen2.5-VL-3B-Instruct"
         )
     if spec.revision is None:
         raise ModelError(
@@ -125,8 +126,10 @@ def check_checkpoint(folder: Path) -> None:
     if any(folder.glob("*.safetensors")):
         return
     pickled = sorted(p.name for p in folder.iterdir() if p.suffix in UNSAFE_SUFFIXES)
-    detail = f"only pickled weights ({', '.join(pickled)}), which are never opened" if pickled else (
-        "no weights"
+    detail = (
+        f"only pickled weights ({', '.join(pickled)}), which are never opened"
+        if pickled
+        else ("no weights")
     )
     raise ModelError(f"model folder {str(folder)!r} holds {detail}; convert them to safetensors")
 
@@ -170,7 +173,7 @@ def load_model(folder: Path, image: ImageConfig, base: str) -> Vlm:
     template = processor.chat_template or processor.tokenizer.chat_template
     if not template:
         raise ModelError(f"model folder {str(folder)!r} holds no chat template")
-    processor = _processor(processor.tokenizer, image, template)
+    processor = _processor(processor.tokenizer, image, template, processor.video_processor)
     return Vlm(model.to(torch.float32), processor, dtype, base)
 
 
@@ -220,7 +223,7 @@ def _config(spec: BuiltModel, tokenizer: Any) -> Any:
     )
 
 
-def _processor(tokenizer: Any, image: ImageConfig, template: str) -> Any:
+def _processor(tokenizer: Any, image: ImageConfig, template: str, video: Any = None) -> Any:
     """Assemble the real processor; the PIL backend gives the same pixels on every machine."""
     from transformers import Qwen2_5_VLProcessor, Qwen2VLVideoProcessor
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
@@ -234,6 +237,6 @@ def _processor(tokenizer: Any, image: ImageConfig, template: str) -> Any:
             min_pixels=image.min_pixels, max_pixels=image.max_pixels
         ),
         tokenizer=tokenizer,
-        video_processor=Qwen2VLVideoProcessor(),
+        video_processor=video or Qwen2VLVideoProcessor(),
         chat_template=template,
     )

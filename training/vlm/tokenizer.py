@@ -11,6 +11,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -121,9 +122,7 @@ def _qwen_tokenizer(vocab: dict[str, int], merges: list[tuple[str, str]]) -> Any
     added = [AddedToken(t, special=True, normalized=False) for t in SPECIAL_TOKENS]
     added += [AddedToken(t, special=False, normalized=False) for t in PLAIN_ADDED_TOKENS]
     tokenizer.add_tokens(added)
-    tokenizer.add_special_tokens(
-        {"eos_token": END_OF_TURN, "pad_token": PAD, "unk_token": PAD}
-    )
+    tokenizer.add_special_tokens({"eos_token": END_OF_TURN, "pad_token": PAD, "unk_token": PAD})
     tokenizer.model_max_length = 131072
     return tokenizer
 
@@ -132,7 +131,7 @@ def _last_merge(token: bytes, ranks: Mapping[bytes, int]) -> tuple[bytes, bytes]
     limit = ranks[token]
     parts = [token[i : i + 1] for i in range(len(token))]
     while len(parts) > 2:
-        joins = [(ranks.get(a + b, limit), i) for i, (a, b) in enumerate(zip(parts, parts[1:]))]
+        joins = [(ranks.get(a + b, limit), i) for i, (a, b) in enumerate(pairwise(parts))]
         rank, i = min(joins)
         if rank >= limit:
             return None  # a token no merge leads to; Qwen's list leaves those out too

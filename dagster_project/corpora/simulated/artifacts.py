@@ -108,7 +108,7 @@ def muscle(
     u = np.arange(n) / n
     edge = min(0.25, 0.06 / duration_s)
     envelope = np.clip(np.minimum(u, 1 - u) / edge, 0, 1)
-    knots = rng.gamma(4.0, 0.25, size=max(3, round(duration_s * 8)))
+    knots = rng.gamma(6.0, 1 / 6, size=max(3, round(duration_s * 8)))
     envelope = envelope * np.interp(u, np.linspace(0, 1, len(knots)), knots)
     field = _uneven(weights(MUSCLES[group]), rng, 0.15)
     samples = field[:, np.newaxis] * envelope * noise

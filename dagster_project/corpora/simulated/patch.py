@@ -105,8 +105,10 @@ def plant_into(
     samples = patch.samples_uv if reference is None else reference @ patch.samples_uv
     onset = round(t0_s * sfreq_hz)
     first = onset - round(patch.lead_s * sfreq_hz)
+    # a tail that decays past the end of the recording is cut, as a real one would be
+    samples = samples[:, : max(0, data_uv.shape[1] - first)]
     last = first + samples.shape[1]
-    if first < 0 or last > data_uv.shape[1]:
+    if first < 0 or onset + round(patch.duration_s * sfreq_hz) > data_uv.shape[1]:
         raise ValueError(
             f"{patch.kind or 'look-alike'} at {t0_s:.3f} s spans samples {first} to {last} of a "
             f"recording of {data_uv.shape[1]}; choose a time at which it fits"

@@ -1,0 +1,123 @@
+"""What Dagster adds to the bare kernels, measured: the one part of a benchmark only the rim can run.
+
+The same assets are run on the same shard twice: as plain functions, and as a job on an instance
+with its event log, checks, versions and metadata. The rest of the engine benchmark is in
+``benchmark.engine``.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from dagster_project.jobs import REBUILD_CORPUS
+from dagster_project.resources import Workspace
+
+SHARD = "simulated-01-of-02"
+CHAIN = (
+    "recordings", "segments", "spectral_features", "spatial_features", "waveform_events",
+    "rule_findings", "findings", "captions", "questions",
+)  # fmt: skip
+
+
+def run_engine_bench(*, minutes: float, rounds: int, is_json: bool) -> int:
+    """Run ``neurogloss bench engine`` and print its report."""
+    from benchmark.engine import bench_engine, report_json, report_table
+
+    warnings.filterwarnings("ignore", category=dg.BetaWarning)
+    report = bench_engine(minutes=minutes, rounds=rounds, orchestration=orchestration_share)
+    if is_json:
+        sys.stdout.write(json.dumps(report_json(report), indent=1) + "\n")
+    else:
+        from rich.console import Console
+
+        Console().print(report_table(report))
+    return 0
+
+
+def orchestration_share(*, minutes: float = 10.0, rounds: int = 3) -> float:
+    """Measure the share of a shard's wall time that is Dagster's.
+
+    Parameters
+    ----------
+    minutes
+        Length of each simulated recording.
+    rounds
+        Interleaved rounds; medians are compared.
+
+    Returns
+    -------
+    float
+        ``(job - plain) / job``, where plain is the same assets called as functions. Blocking checks
+        count as Dagster's, since a plain run has none.
+    """
+    with tempfile.TemporaryDirectory() as home, _instance(home) as instance:
+        workspace = Workspace(storage_root=f"{home}/root")
+        _simulate(workspace, minutes)
+        plain, job = [], []
+        for _ in range(rounds):
+            plain.append(_timed(lambda: _run_plain(workspace)))
+            job.append(_timed(lambda: _run_job(instance, workspace)))
+    whole = statistics.median(job)
+    return max(0.0, (whole - statistics.median(plain)) / whole)
+
+
+@contextmanager
+def _instance(home: str) -> Iterator[dg.DagsterInstance]:
+    folder = Path(home, "dagster_home")
+    folder.mkdir()
+    with dg.DagsterInstance.local_temp(str(folder)) as instance:
+        yield instance
+
+
+def _simulate(workspace: Workspace, minutes: float) -> None:
+    from dagster_project.assets.corpora import SimulationConfig, simulated_corpus
+
+    config = SimulationConfig(n_subjects=4, minutes_per_recording=minutes, seed=1)
+    simulated_corpus(dg.build_asset_context(partition_key="simulated"), config, workspace)
+
+
+def _run_plain(workspace: Workspace) -> None:
+    from dagster_project.assets import corpora, features, findings, text
+
+    found = {
+        asset.key.to_user_string(): asset
+        for module in (corpora, features, findings, text)
+        for asset in module.ASSETS
+    }
+    for name in CHAIN:
+        fields = found[name].op.config_field
+        context = dg.build_asset_context(partition_key=SHARD, resources={"workspace": workspace})
+        config = _default_config(found[name])
+        arguments = (context, config) if config is not None and fields else (context,)
+        found[name](*arguments)
+
+
+def _default_config(asset: dg.AssetsDefinition) -> dg.Config | None:
+    hints = asset.op.compute_fn.decorated_fn.__annotations__  # type: ignore[union-attr]
+    module = sys.modules[asset.op.compute_fn.decorated_fn.__module__]  # type: ignore[union-attr]
+    kind = getattr(module, str(hints.get("config", "")), None)
+    return kind() if kind is not None else None
+
+
+def _run_job(instance: dg.DagsterInstance, workspace: Workspace) -> None:
+    from dagster_project.build import build_definitions
+
+    job = build_definitions({"workspace": workspace}).resolve_job_def(REBUILD_CORPUS)
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    job.execute_in_process(instance=instance, partition_key=SHARD, run_config=quiet)
+
+
+def _timed(run: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start

@@ -1,0 +1,237 @@
+"""The inventory of a shard: one row for every file found, accepted or set aside with a cause.
+
+Opens each file, picks its channels, hashes its samples, checks its amplitude and reads its labels.
+Cutting accepted recordings into segments is :mod:`dagster_project.corpora.cutting`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dagster_project.corpora.channels import PICKERS
+from dagster_project.corpora.errors import CorpusError, reject_row
+from dagster_project.corpora.harmonise import plan_for, usable_band
+from dagster_project.corpora.identity import recording_id, split_of, subject_id
+from dagster_project.corpora.labels import read_labels
+from dagster_project.corpora.pool import map_in_order
+from dagster_project.corpora.readers import Traces, clock_s, open_recording
+from dagster_project.corpora.registry import CorpusSpec
+from dagster_project.corpora.shards import FoundFile, find_recordings
+from dagster_project.corpora.survey import check_amplitude, survey
+from detectors.types import SEGMENT_S
+
+logger = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+
+POOL_FROM_BYTES = 2 << 30
+"""Below this a pool starts slower than one process hashes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What a shard holds.
+
+    Parameters
+    ----------
+    recordings
+        Rows of table ``recordings``, one per file looked at, in natural order of path.
+    rejects
+        Rows of table ``recording_rejects``.
+    n_found
+        Recording files of the shard under the data root.
+    n_skipped
+        Of these, how many a limit left out unread.
+    """
+
+    recordings: tuple[Row, ...]
+    rejects: tuple[Row, ...]
+    n_found: int
+    n_skipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    spec: CorpusSpec
+    shard: str
+    file: FoundFile
+    salt: str
+    seed: int
+
+    @property
+    def recording_id(self) -> str:
+        return recording_id(self.spec.key, self.file.relative_path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    row: Row
+    error: CorpusError | None
+
+
+def inventory(
+    spec: CorpusSpec,
+    root: Path,
+    shard: str,
+    *,
+    salt: str,
+    seed: int = 0,
+    subjects: Collection[str] | None = None,
+    max_recordings: int | None = None,
+    n_workers: int = 1,
+    pool_from_bytes: int = POOL_FROM_BYTES,
+) -> Inventory:
+    """Look at every recording file of a shard.
+
+    Parameters
+    ----------
+    spec, root, shard
+        Corpus, data root and partition key.
+    salt
+        Secret text that subject ids are hashed with.
+    seed
+        Seed of the split.
+    subjects
+        Only these identities (``family:subject``), all if None.
+    max_recordings
+        Only the first so many files, all if None; the rest is counted in ``n_skipped``.
+    n_workers
+        Most processes.
+    pool_from_bytes
+        Size of the files from which a pool is worth starting.
+
+    Raises
+    ------
+    CorpusError
+        ``data_root`` if the root cannot be listed. Bad files never raise: they are rows.
+    ValueError
+        If the salt is empty.
+    """
+    found = find_recordings(spec, root, shard)
+    wanted = [f for f in found if subjects is None or f.identity in subjects]
+    tasks = [_Task(spec, shard, file, salt, seed) for file in wanted[:max_recordings]]
+    n_processes = n_workers if _n_bytes(tasks) >= pool_from_bytes else 1
+    answers = list(map_in_order(_examine, tasks, n_processes, _lost))
+    _mark_duplicates(answers)
+    rejects = tuple(
+        reject_row(a.error, a.row["recording_id"], "recordings") for a in answers if a.error
+    )
+    rows = tuple(a.row for a in answers)
+    return Inventory(rows, rejects, len(found), len(found) - len(tasks))
+
+
+def _n_bytes(tasks: list[_Task]) -> int:
+    return sum(t.file.path.stat().st_size for t in tasks if t.file.path.is_file())
+
+
+def _blank_row(task: _Task) -> Row:
+    spec, file = task.spec, task.file
+    identity = file.identity or ""
+    return {
+        "recording_id": task.recording_id,
+        "corpus": spec.key,
+        "shard": task.shard,
+        "subject_id": subject_id(identity, task.salt),
+        "session": file.session,
+        "path": file.relative_path,
+        "format": file.path.suffix.lower().lstrip("."),
+        "status": "accepted",
+        "reject_cause": None,
+        "sfreq_hz": None,
+        "duration_s": None,
+        "n_gaps": None,
+        "channel_schema": None,
+        "line_freq_hz": spec.line_freq_hz,
+        "band_low_hz": None,
+        "band_high_hz": None,
+        "sha256": None,
+        "labels": [],
+        "age_band": None,
+        "sex": None,
+        "split": split_of(identity, task.seed, spec.identity.split_rule),
+        "licence": spec.licence.id,
+        "is_gated": spec.licence.is_gated,
+        "is_simulated": spec.is_simulated,
+    }
+
+
+def _rejected(row: Row, error: CorpusError) -> _Answer:
+    return _Answer({**row, "status": "rejected", "reject_cause": error.cause}, error)
+
+
+def _lost(task: _Task) -> _Answer:
+    error = CorpusError("worker_died", "the worker ended twice while reading this file")
+    return _rejected(_blank_row(task), error)
+
+
+def _examine(task: _Task) -> _Answer:
+    """Look at one file; whatever is wrong with it becomes its row."""
+    row = _blank_row(task)
+    try:
+        if not task.file.is_named:
+            raise CorpusError("file_name", "the file name carries no subject in the corpus' layout")
+        _fill(row, task)
+    except CorpusError as error:
+        return _rejected(row, error)
+    except OSError as error:
+        return _rejected(row, CorpusError("unreadable", f"errno {error.errno}"))
+    except Exception as error:  # a hostile file may provoke anything; it must not stop the shard
+        logger.exception("recording %s could not be read", task.recording_id)
+        return _rejected(
+            row, CorpusError("bad_header", f"reading it raised {type(error).__name__}")
+        )
+    return _Answer(row, None)
+
+
+def _fill(row: Row, task: _Task) -> None:
+    spec, path = task.spec, task.file.path
+    with open_recording(path, spec.reader) as recording:
+        row["format"] = recording.format
+        pick = PICKERS[spec.channel_policy]([s.label for s in recording.signals])
+        traces = recording.pick(pick.indices)
+        row["channel_schema"] = pick.schema.name
+        _fill_timing(row, spec, traces)
+        seen = survey(traces, len(pick.indices))
+        row["sha256"] = seen.sha256
+        check_amplitude(seen.median_uv)
+        clock = clock_s(traces)
+        known = read_labels(spec, path, task.file.relative_path, recording, clock)
+    labels = [label.row() for label in known.labels]
+    if pick.n_duplicates:
+        labels.append({
+            "scope": "recording", "name": "duplicate_channels_dropped",
+            "value": str(pick.n_duplicates), "source": "file header",
+        })  # fmt: skip
+    row.update(labels=labels, age_band=known.age_band, sex=known.sex)
+
+
+def _fill_timing(row: Row, spec: CorpusSpec, traces: Traces) -> None:
+    sfreq_hz = float(traces.sfreq)
+    n_samples = sum(run.n_samples for run in traces.runs)
+    longest_s = max(run.n_samples for run in traces.runs) / sfreq_hz
+    row.update(sfreq_hz=sfreq_hz, duration_s=n_samples / sfreq_hz, n_gaps=len(traces.runs) - 1)
+    plan_for(traces.sfreq, spec.line_freq_hz, n_samples)  # refuses rates that cannot be resampled
+    low_hz, high_hz = usable_band(sfreq_hz, spec.source_band_hz)
+    row.update(band_low_hz=low_hz, band_high_hz=high_hz)
+    if longest_s < SEGMENT_S:
+        raise CorpusError(
+            "too_short", f"longest contiguous stretch {longest_s:g} s; a segment has {SEGMENT_S} s"
+        )
+
+
+def _mark_duplicates(answers: list[_Answer]) -> None:
+    """Keep the first of recordings with equal samples; the later ones name it."""
+    seen: dict[str, str] = {}
+    for i, answer in enumerate(answers):
+        digest = answer.row["sha256"]
+        if answer.error or digest is None:
+            continue
+        if digest in seen:
+            error = CorpusError("duplicate", f"same samples as recording {seen[digest]}")
+            answers[i] = _rejected(answer.row, error)
+        else:
+            seen[digest] = answer.row["recording_id"]

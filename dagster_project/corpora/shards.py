@@ -1,0 +1,168 @@
+"""Shards and the files in them: which file belongs to whom, and to which partition key.
+
+A shard is a stable hash of the identity, so nobody straddles two. Walking a corpus folder reads
+names only; contents are read by :mod:`dagster_project.corpora.inventory`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dagster_project.corpora.errors import CorpusError
+from dagster_project.corpora.registry import CORPORA, CorpusSpec, corpus
+
+_SHARD_KEY = re.compile(r"(?P<corpus>.+)-(?P<number>\d{2,})-of-(?P<count>\d{2,})")
+_IGNORED_FOLDERS = {"__MACOSX", "derivatives", "sourcedata"}
+_IGNORED_FILES = {".DS_Store", "Thumbs.db"}
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file of a corpus, known by its name alone.
+
+    Parameters
+    ----------
+    path
+        Where it lies.
+    relative_path
+        Path relative to the data root, with forward slashes.
+    identity
+        Leakage-group identity; of its own for a recording whose name carries no subject, None for a
+        sidecar that informs every subject.
+    session
+        Session or run as the corpus numbers it.
+    is_recording
+        Whether it holds a signal; else it is a sidecar.
+    is_named
+        Whether the name fits the corpus' layout.
+    """
+
+    path: Path
+    relative_path: str
+    identity: str | None
+    session: str
+    is_recording: bool
+    is_named: bool
+
+
+def shard_key(corpus_key: str, number: int) -> str:
+    """Return the partition key of one shard, numbered from 1."""
+    return f"{corpus_key}-{number:02d}-of-{corpus(corpus_key).n_shards:02d}"
+
+
+def shard_keys(corpus_key: str | None = None) -> tuple[str, ...]:
+    """Return the keys of one corpus, or of all, in registry order."""
+    specs = [corpus(corpus_key)] if corpus_key is not None else CORPORA.values()
+    return tuple(shard_key(s.key, n + 1) for s in specs for n in range(s.n_shards))
+
+
+def corpus_of_shard(shard: str) -> CorpusSpec:
+    """Return the corpus a shard key belongs to.
+
+    Raises
+    ------
+    KeyError
+        If the key is not one of :func:`shard_keys`.
+    """
+    match = _SHARD_KEY.fullmatch(shard)
+    if not match or match["corpus"] not in CORPORA or shard not in shard_keys(match["corpus"]):
+        raise KeyError(f"shard {shard!r} is not known; keys look like {shard_keys()[0]!r}")
+    return CORPORA[match["corpus"]]
+
+
+def shard_of(spec: CorpusSpec, identity: str) -> str:
+    """Return the shard key of an identity."""
+    digest = hashlib.sha256(f"shard|{identity}".encode()).digest()
+    return shard_key(spec.key, int.from_bytes(digest[:8], "big") % spec.n_shards + 1)
+
+
+def corpus_folder(spec: CorpusSpec, root: Path) -> Path | None:
+    """Return the folder of a corpus under a data root, or None where there is none.
+
+    Raises
+    ------
+    CorpusError
+        ``data_root`` if the root is not a folder: an unmounted disk must not look like a corpus
+        from which everyone has withdrawn.
+    """
+    if not root.is_dir():
+        raise CorpusError("data_root", "the data root is not a folder; check its path and mount")
+    return next((root / name for name in spec.folders if (root / name).is_dir()), None)
+
+
+def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a sort key that puts ``run2`` before ``run10``."""
+    parts = re.split(r"(\d+)", text)
+    return tuple((1, int(p), p) if p.isdigit() else (0, 0, p) for p in parts)
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """Yield every file below a folder in natural order, operating-system litter left out.
+
+    Raises
+    ------
+    CorpusError
+        ``data_root`` if a folder cannot be listed.
+    """
+
+    def stop(error: OSError) -> None:
+        raise CorpusError("data_root", f"a folder cannot be listed: errno {error.errno}") from error
+
+    for base, folders, names in os.walk(folder, onerror=stop, followlinks=True):
+        folders[:] = sorted(
+            (f for f in folders if f not in _IGNORED_FOLDERS and not f.startswith(".")),
+            key=natural_key,
+        )
+        for name in sorted(names, key=natural_key):
+            if name not in _IGNORED_FILES and not name.startswith("._"):
+                yield Path(base, name)
+
+
+def _found(spec: CorpusSpec, root: Path, folder: Path, path: Path) -> FoundFile | None:
+    """Say what a file is to its corpus; None where it is nothing to it."""
+    below, relative = path.relative_to(folder).as_posix(), path.relative_to(root).as_posix()
+    companion = spec.match_companion(below)
+    if companion:
+        subject = companion.groupdict().get("subject")
+        identity = spec.identity_of(subject) if subject else None
+        return FoundFile(path, relative, identity, "", is_recording=False, is_named=True)
+    if not path.name.lower().endswith(spec.suffix):
+        return None
+    match = spec.match_file(below)
+    if not match:
+        identity = f"{spec.identity.family}:unnamed:{relative}"
+        return FoundFile(path, relative, identity, "", is_recording=True, is_named=False)
+    identity, session = spec.identity_of(match["subject"]), match["session"].lstrip("_")
+    return FoundFile(path, relative, identity, session, is_recording=True, is_named=True)
+
+
+def find_files(spec: CorpusSpec, root: Path) -> tuple[FoundFile, ...]:
+    """Return every recording and sidecar of a corpus, in natural order of path.
+
+    Files with the corpus' suffix whose names do not fit its layout are returned too, so that they
+    are accounted for.
+
+    Raises
+    ------
+    CorpusError
+        ``data_root`` if the root or a folder below it cannot be listed.
+    """
+    folder = corpus_folder(spec, root)
+    if folder is None:
+        return ()
+    found = (_found(spec, root, folder, path) for path in walk(folder))
+    return tuple(sorted((f for f in found if f), key=lambda f: natural_key(f.relative_path)))
+
+
+def find_recordings(spec: CorpusSpec, root: Path, shard: str) -> tuple[FoundFile, ...]:
+    """Return the recording files of one shard, in natural order of path."""
+    return tuple(
+        f
+        for f in find_files(spec, root)
+        if f.is_recording and f.identity is not None and shard_of(spec, f.identity) == shard
+    )

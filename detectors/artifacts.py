@@ -1,0 +1,310 @@
+"""Artifact rules: mains, movement, muscle; the chain of all artifact rules; what stays usable.
+
+All thresholds are absolute microvolts (``clinical.md`` 8): a rule that compares a page with itself
+misses muscle that fills the page. Faults of single rows are in :mod:`detectors.technical`, eye
+movements in :mod:`detectors.ocular`; the statistics come from :mod:`detectors.row_statistics`.
+Movement, muscle and mains work on any rows, bipolar ones too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors._rule_common import (
+    Box,
+    Limit,
+    boxes_by_group,
+    close_gaps,
+    conclude,
+    conclude_where,
+    duration_of,
+    finding_of_group,
+    make_finding,
+    margin_confidence,
+    runs,
+)
+from detectors.montage import FRONTAL_ROWS, electrodes_of
+from detectors.ocular import find_blinks, find_lateral_eye
+from detectors.row_statistics import CELL_S, RowStatistics, row_statistics
+from detectors.spectra import SpectralFeatures
+from detectors.technical import find_flat, find_pops, find_saturation
+from detectors.types import SEGMENT_S, Finding, RuleResult, SegmentBatch
+
+VERSION = "1"
+"""Version of the artifact rules, part of every finding's source."""
+
+_E8 = "clinical.md 8, engineering default"
+LIMITS: dict[str, Limit] = {
+    "mains_db": Limit(10.0, "dB", _E8),
+    "mains_rms_uv": Limit(5.0, "uV", _E8),
+    "mains_notch_db": Limit(-6.0, "dB", "engineering default: a hole means it was filtered out"),
+    "movement_p2p_uv": Limit(300.0, "uV", _E8),
+    "movement_row_share": Limit(0.3, "1", _E8),
+    "movement_other_rows": Limit(2, "rows", "clinical.md 8: not frontal-only"),
+    "muscle_rms_uv": Limit(10.0, "uV", _E8),
+    "muscle_held_rms_uv": Limit(7.0, "uV", "engineering default: hysteresis, -3 dB"),
+    "muscle_exponent": Limit(2.0, "1", "engineering default for 'flat above 30 Hz'"),
+    "muscle_s": Limit(0.2, "s", "clinical.md 5, engineering default"),
+    "muscle_band_high_hz": Limit(40.0, "Hz", "engineering default: band left above 30 Hz"),
+    "gap_s": Limit(0.5, "s", "systems.md 6.6, engineering default"),
+}
+"""Constants of this module with their source marks."""
+
+HIDING_KINDS = frozenset(
+    {"flat", "saturation", "electrode_pop", "movement", "muscle", "blink", "lateral_eye"}
+)
+"""Artifacts that make a second of a row unusable; mains sits on one frequency and does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactScan:
+    """What the artifact rules say, with what later rules need.
+
+    Parameters
+    ----------
+    result
+        Findings and judgements.
+    usable
+        bool, shape (n, n_channels, 10): seconds of recorded rows that no artifact touches.
+    statistics
+        The compiled pass, for rules that need amplitudes.
+    """
+
+    result: RuleResult
+    usable: NDArray[np.bool_]
+    statistics: RowStatistics
+
+
+def scan_artifacts(batch: SegmentBatch, spectra: SpectralFeatures) -> ArtifactScan:
+    """Run all artifact rules and keep what later rules need.
+
+    Parameters
+    ----------
+    batch
+        Segments of one channel schema.
+    spectra
+        Their spectra.
+    """
+    statistics = row_statistics(batch)
+    mains, mains_uv2 = _find_mains(batch, spectra)
+    result = (
+        find_flat(batch, spectra, statistics)
+        + find_saturation(batch, statistics)
+        + find_pops(batch, spectra, statistics)
+        + mains
+        + _find_movement(batch, statistics)
+        + _find_muscle(batch, spectra, statistics, mains_uv2)
+        + find_blinks(batch, spectra.is_live, statistics.slow_uv)
+        + find_lateral_eye(batch, spectra.is_live, statistics.slow_uv)
+    )
+    usable = usable_seconds(batch.segment_ids, batch.schema.ch_names, batch.mask, result.findings)
+    return ArtifactScan(result, usable, statistics)
+
+
+def find_artifacts(batch: SegmentBatch, spectra: SpectralFeatures) -> RuleResult:
+    """Run all artifact rules.
+
+    Parameters
+    ----------
+    batch
+        Segments of one channel schema.
+    spectra
+        Their spectra.
+    """
+    return scan_artifacts(batch, spectra).result
+
+
+def usable_seconds(
+    segment_ids: Sequence[str],
+    ch_names: Sequence[str],
+    mask: NDArray[np.bool_],
+    findings: Iterable[Finding],
+) -> NDArray[np.bool_]:
+    """Mark the seconds of recorded rows that no finding of an artifact touches.
+
+    Parameters
+    ----------
+    segment_ids, ch_names
+        Meaning of the first two axes.
+    mask
+        bool, shape (n, n_channels).
+    findings
+        Findings of any kind; only :data:`HIDING_KINDS` count.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool, shape (n, n_channels, 10).
+    """
+    usable = np.repeat(mask[:, :, None], SEGMENT_S, axis=2)
+    at = {segment_id: i for i, segment_id in enumerate(segment_ids)}
+    row = {name: i for i, name in enumerate(ch_names)}
+    for finding in findings:
+        if finding.kind not in HIDING_KINDS:
+            continue
+        rows = [row[name] for name in finding.channels if name in row]
+        first, last = int(finding.t0_s), int(np.ceil(finding.t1_s - 1e-9))
+        usable[at[finding.segment_id], rows, first:last] = False
+    return usable
+
+
+def _find_mains(
+    batch: SegmentBatch, spectra: SpectralFeatures
+) -> tuple[RuleResult, NDArray[np.float32]]:
+    """Rows with a narrow peak at the mains; also the mains power of every row, uV2.
+
+    The stored signal went through the corpus' notch, so what is measured is what the notch left; a
+    hole instead of a peak is not judged.
+    """
+    limit = {name: entry.value for name, entry in LIMITS.items()}
+    freqs, density = spectra.freqs_hz, spectra.psd_uv2_hz
+    away = np.abs(freqs - batch.line_freq_hz)
+    beside = (away >= 2) & (away <= 5) & (freqs <= batch.band_hz[:, 1:])
+    is_near = away <= 1
+    background = (density * beside[:, None]).sum(-1) / np.maximum(beside.sum(-1), 1)[:, None]
+    peak = density[..., away <= 0.5].mean(-1)
+    level_db = 10 * np.log10(np.maximum(peak, 1e-12) / np.maximum(background, 1e-12))
+    excess = (density[..., is_near] - background[..., None]).clip(0).sum(-1) * (freqs[1] - freqs[0])
+    rms = np.sqrt(excess)
+    is_inside = batch.band_hz[:, 1] >= batch.line_freq_hz + 2
+    live = spectra.is_live
+    n_holes = ((level_db <= limit["mains_notch_db"]) & live).sum(1)
+    has_notch = is_inside & (n_holes > 0.5 * live.sum(1)) & live.any(1)
+    is_hit = live & is_inside[:, None] & (level_db >= limit["mains_db"])
+    is_hit &= rms >= limit["mains_rms_uv"]
+    findings = []
+    for i in np.nonzero(is_hit.any(1))[0]:
+        rows = np.nonzero(is_hit[i])[0]
+        rows = rows[np.argsort(-rms[i, rows], kind="stable")]
+        top = rows[0]
+        measures = [
+            ("frequency_hz", batch.line_freq_hz, "Hz"),
+            ("rms_uv", rms[i, top], "uV"),
+            ("prominence_db", level_db[i, top], "dB"),
+        ]
+        confidence = margin_confidence(
+            rms[i, top] / limit["mains_rms_uv"], level_db[i, top] / limit["mains_db"]
+        )
+        names = [batch.schema.ch_names[r] for r in rows]
+        findings.append(
+            make_finding(
+                batch.segment_ids[i], "mains", names, (0, SEGMENT_S), measures, confidence, VERSION
+            )
+        )
+    reasons = [
+        "" if inside and not notch and any_live
+        else "no live row" if not any_live
+        else "removed by a notch filter" if notch
+        else "mains lies above the usable band"
+        for inside, notch, any_live in zip(is_inside, has_notch, live.sum(1) > 0, strict=True)
+    ]  # fmt: skip
+    return conclude(batch.segment_ids, "mains", findings, reasons), excess.astype(np.float32)
+
+
+def _find_movement(batch: SegmentBatch, statistics: RowStatistics) -> RuleResult:
+    """Seconds in which many rows, not only frontal ones, swing widely."""
+    limit = {name: entry.value for name, entry in LIMITS.items()}
+    needed = np.maximum(limit["movement_row_share"] * batch.mask.sum(1), 1)
+    is_wide_page = (statistics.p2p_uv >= limit["movement_p2p_uv"]).sum(1) >= needed
+    candidates = np.nonzero(is_wide_page & batch.mask.any(1))[0]
+    window = SEGMENT_S * round(1 / CELL_S) // SEGMENT_S
+    low = np.lib.stride_tricks.sliding_window_view(statistics.cell_min_uv[candidates], window, -1)
+    high = np.lib.stride_tricks.sliding_window_view(statistics.cell_max_uv[candidates], window, -1)
+    is_wide = high.max(-1) - low.min(-1) >= limit["movement_p2p_uv"]
+    is_other = np.array(
+        [not set(electrodes_of(name)) <= set(FRONTAL_ROWS) for name in batch.schema.ch_names]
+    )
+    active = is_wide.sum(1) >= needed[candidates, None]
+    active &= is_wide[:, is_other].sum(1) >= min(limit["movement_other_rows"], is_other.sum())
+    findings = []
+    active = close_gaps(active, window + round(limit["gap_s"] / CELL_S))
+    for k, a, b in zip(*runs(active), strict=True):
+        i = int(candidates[k])
+        rows = np.nonzero(is_wide[k, :, a:b].any(-1))[0]
+        span = slice(a, b + window - 1)
+        p2p = statistics.cell_max_uv[i, :, span].max(-1) - statistics.cell_min_uv[i, :, span].min(
+            -1
+        )
+        rows = rows[np.argsort(-p2p[rows], kind="stable")]
+        top = float(p2p[rows[0]])
+        measures = [
+            ("amplitude_uv_p2p", top, "uV"),
+            ("row_share", rows.size / batch.mask[i].sum(), "1"),
+        ]
+        confidence = margin_confidence(top / limit["movement_p2p_uv"], rows.size / float(needed[i]))
+        names = [batch.schema.ch_names[r] for r in rows]
+        times = (a * CELL_S, (b + window - 1) * CELL_S)
+        findings.append(
+            make_finding(
+                batch.segment_ids[i], "movement", names, times, measures, confidence, VERSION
+            )
+        )
+    return conclude_where(
+        batch, "movement", findings, np.logical_or.reduce(batch.mask, axis=1), "no recorded row"
+    )
+
+
+def _find_muscle(
+    batch: SegmentBatch,
+    spectra: SpectralFeatures,
+    statistics: RowStatistics,
+    mains_uv2: NDArray[np.float32],
+) -> RuleResult:
+    """Stretches with strong activity above 30 Hz whose spectrum does not fall off."""
+    limit = {name: entry.value for name, entry in LIMITS.items()}
+    is_judged = batch.band_hz[:, 1] >= limit["muscle_band_high_hz"]
+    power = statistics.cell_fast_uv2 - mains_uv2[..., None]
+    window = 5
+    total = np.cumsum(power, axis=-1, dtype=np.float64)
+    mean = power.astype(np.float64)
+    mean[..., 3:-2] = (total[..., window:] - total[..., :-window]) / window
+    mean[..., :3], mean[..., -2:] = mean[..., 3:4], mean[..., -3:-2]
+    is_strong = mean >= limit["muscle_rms_uv"] ** 2
+    exponent = _fast_exponent(batch, spectra)
+    is_row = is_strong.any(-1) & spectra.is_live & is_judged[:, None]
+    is_row &= exponent <= limit["muscle_exponent"]
+    segment, channel = np.nonzero(is_row)
+    # hysteresis: a stretch lasts while it stays above the lower limit
+    is_held = mean[segment, channel] >= limit["muscle_held_rms_uv"] ** 2
+    is_strong = is_strong[segment, channel]
+    active = close_gaps(is_held, round(limit["gap_s"] / CELL_S))
+    boxes: list[list[Box]] = [[] for _ in batch.segment_ids]
+    for r, a, b in zip(*runs(active), strict=True):
+        if is_strong[r, a:b].sum() >= round(limit["muscle_s"] / CELL_S):
+            i, c = int(segment[r]), int(channel[r])
+            rms = float(np.sqrt(mean[i, c, a:b].clip(0).mean()))
+            boxes[i].append(Box(c, a * CELL_S, b * CELL_S, rms))
+    findings = []
+    for i, group in boxes_by_group(boxes, 0.3):
+        top = group[0]
+        measures = [
+            ("rms_uv", top.weight, "uV"),
+            ("spectral_exponent", exponent[i, top.row], "1"),
+            ("band_low_hz", 30.0, "Hz"),
+            ("band_high_hz", min(70.0, float(batch.band_hz[i, 1])), "Hz"),
+            duration_of(group),
+        ]
+        confidence = margin_confidence(top.weight / limit["muscle_rms_uv"])
+        findings.append(finding_of_group(batch, i, "muscle", group, measures, confidence, VERSION))
+    return conclude_where(batch, "muscle", findings, is_judged, "source band ends below 40 Hz")
+
+
+def _fast_exponent(batch: SegmentBatch, spectra: SpectralFeatures) -> NDArray[np.float64]:
+    """Fall-off of the density above 30 Hz from its two halves, off the mains; per row."""
+    freqs = spectra.freqs_hz
+    top = np.minimum(70.0, 0.9 * batch.band_hz[:, 1:])
+    middle = 0.5 * (30.0 + top)
+    off_mains = np.abs(freqs - batch.line_freq_hz) > 2
+    lower = ((freqs >= 30) & (freqs < middle) & off_mains).astype(np.float32)
+    upper = ((freqs >= middle) & (freqs <= top) & off_mains).astype(np.float32)
+    low = np.einsum("ncf,nf->nc", spectra.psd_uv2_hz, lower) / np.maximum(lower.sum(1), 1)[:, None]
+    high = np.einsum("ncf,nf->nc", spectra.psd_uv2_hz, upper) / np.maximum(upper.sum(1), 1)[:, None]
+    octaves = np.log((middle + top) / (30.0 + middle))
+    exponent: NDArray[np.float64] = np.log((low + 1e-12) / (high + 1e-12)) / np.maximum(
+        octaves, 1e-6
+    )
+    return exponent

@@ -1,0 +1,75 @@
+"""The chain of all rules: artifacts first, then background and sleep on what is left clean.
+
+The rules themselves are in :mod:`detectors.artifacts`, :mod:`detectors.technical`,
+:mod:`detectors.ocular`, :mod:`detectors.background`, :mod:`detectors.voltage`,
+:mod:`detectors.sleep` and :mod:`detectors.slow_waves`. Epileptiform
+transients are the waveform detector's; both meet in :mod:`detectors.merge`.
+"""
+
+from __future__ import annotations
+
+from detectors import (
+    artifacts,
+    background,
+    merge,
+    ocular,
+    pruning,
+    sleep,
+    slow_waves,
+    spatial,
+    spectra,
+    technical,
+    voltage,
+)
+from detectors._rule_common import Limit
+from detectors.spectra import SpectralFeatures
+from detectors.types import RuleResult, SegmentBatch
+
+RULES_VERSION = "-".join(
+    f"{module.__name__.rpartition('.')[2]}{module.VERSION}"
+    for module in (artifacts, technical, ocular, background, voltage, sleep, slow_waves)
+)
+"""Versions of all rule modules in one word, for code versions and provenance."""
+
+_LIMITED = (
+    spectra, spatial, artifacts, technical, ocular, background, voltage, sleep, slow_waves,
+    pruning, merge,
+)  # fmt: skip
+
+
+def rule_findings(batch: SegmentBatch, spectral: SpectralFeatures) -> RuleResult:
+    """Run every rule on a batch.
+
+    Parameters
+    ----------
+    batch
+        Segments of one channel schema.
+    spectral
+        Their spectra.
+
+    Returns
+    -------
+    RuleResult
+        Findings ordered by segment, then rule, then time; one judgement per segment and kind the
+        rules know, in the same order. The order does not depend on how segments are batched.
+    """
+    scan = artifacts.scan_artifacts(batch, spectral)
+    result = (
+        scan.result
+        + background.find_background(batch, spectral, scan.statistics, scan.usable)
+        + sleep.find_sleep(batch, spectral, scan.statistics, scan.usable)
+    )
+    place = {segment_id: i for i, segment_id in enumerate(batch.segment_ids)}
+    return RuleResult(
+        tuple(sorted(result.findings, key=lambda f: place[f.segment_id])),
+        tuple(sorted(result.judgements, key=lambda j: place[j.segment_id])),
+    )
+
+
+def all_limits() -> dict[str, Limit]:
+    """Return every constant of every rule as ``module.name``, for provenance records."""
+    return {
+        f"{module.__name__.rpartition('.')[2]}.{name}": limit
+        for module in _LIMITED
+        for name, limit in module.LIMITS.items()
+    }

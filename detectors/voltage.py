@@ -1,0 +1,168 @@
+"""Voltage of the page and its left-right differences, in full peak-to-peak microvolts.
+
+Measured on seconds that no artifact touches. The rhythms of the background are in
+:mod:`detectors.background`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors._rule_common import Limit, conclude, make_finding, margin_confidence
+from detectors.montage import HOMOLOGOUS, LB18, LB18_NAMES, rows_of, side_and_region
+from detectors.row_statistics import RowStatistics
+from detectors.spectra import SpectralFeatures
+from detectors.types import SEGMENT_S, RuleResult, SegmentBatch
+
+VERSION = "1"
+"""Version of the voltage rules, part of every finding's source."""
+
+LIMITS: dict[str, Limit] = {
+    "clean_s": Limit(4.0, "s", "clinical.md 2 and 3.1, engineering default"),
+    "voltage_rows": Limit(6, "rows", "engineering default: a third of LB-18.1"),
+    "suppressed_below_uv": Limit(10.0, "uV", "ACNS 2021"),
+    "low_below_uv": Limit(20.0, "uV", "ACNS 2021"),
+    "high_from_uv": Limit(150.0, "uV", "ACNS 2021, clause to be checked"),
+    "asymmetry_share": Limit(0.5, "1", "ACNS 2012, marked: > 50 %"),
+}
+"""Constants of this module with their source marks."""
+
+_L = {name: entry.value for name, entry in LIMITS.items()}
+
+
+def voltage_word(amplitude_uv_p2p: float) -> str:
+    """Return the ACNS 2021 word for a page's full peak-to-peak on longitudinal bipolar rows."""
+    if amplitude_uv_p2p < _L["suppressed_below_uv"]:
+        return "suppressed"
+    if amplitude_uv_p2p < _L["low_below_uv"]:
+        return "low"
+    return "normal" if amplitude_uv_p2p < _L["high_from_uv"] else "high"
+
+
+def find_voltage(
+    batch: SegmentBatch, statistics: RowStatistics, usable: NDArray[np.bool_]
+) -> RuleResult:
+    """Measure the page's voltage: full peak-to-peak of 1-s windows of longitudinal bipolar rows.
+
+    The class follows the median over clean windows of all rows; the 5th and 95th percentile stand
+    beside it, and half the median for comparison with CerebraGloss, which halves.
+
+    Parameters
+    ----------
+    batch, statistics, usable
+        As for :func:`find_background`.
+    """
+    p2p, is_clean, names = _longitudinal_p2p(batch, statistics, usable)
+    is_row = is_clean.sum(-1) >= _L["clean_s"] if names else np.zeros((len(batch), 0), np.bool_)
+    is_judged = is_row.sum(1) >= _L["voltage_rows"]
+    findings = []
+    for i in np.nonzero(is_judged)[0]:
+        windows = p2p[i][is_clean[i] & is_row[i][:, None]]
+        low, median, high = (float(v) for v in np.percentile(windows, [5, 50, 95]))
+        measures = [
+            ("amplitude_uv_p2p", median, "uV"),
+            ("amplitude_uv_p2p_p05", low, "uV"),
+            ("amplitude_uv_p2p_p95", high, "uV"),
+            ("amplitude_uv_half", median / 2, "uV"),
+            ("n_windows", float(windows.size), "1"),
+        ]
+        rows = [names[r] for r in np.nonzero(is_row[i])[0]]
+        findings.append(
+            make_finding(
+                batch.segment_ids[i], "voltage", rows, (0, SEGMENT_S), measures, 1.0, VERSION
+            )
+        )
+    reason = "needs 6 longitudinal bipolar rows with 4 clean seconds"
+    return conclude(
+        batch.segment_ids, "voltage", findings, ["" if j else reason for j in is_judged]
+    )
+
+
+def _longitudinal_p2p(
+    batch: SegmentBatch, statistics: RowStatistics, usable: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], tuple[str, ...]]:
+    """Peak-to-peak per second and clean seconds of the LB-18.1 rows there are."""
+    if not batch.schema.is_referential:
+        rows = [r for r, name in enumerate(batch.schema.ch_names) if name in LB18_NAMES]
+        names = tuple(batch.schema.ch_names[r] for r in rows)
+        return statistics.second_p2p_uv()[:, rows], usable[:, rows], names
+    first = rows_of(*(a for a, _ in LB18))
+    second = rows_of(*(b for _, b in LB18))
+    p2p = np.empty((len(batch), len(LB18), SEGMENT_S), dtype=np.float32)
+    for start in range(0, len(batch), 8):
+        block = batch.data_uv[start : start + 8]
+        seconds = (block[:, first] - block[:, second]).reshape(len(block), len(LB18), SEGMENT_S, -1)
+        p2p[start : start + 8] = seconds.max(-1) - seconds.min(-1)
+    return p2p, usable[:, first] & usable[:, second], LB18_NAMES
+
+
+def find_asymmetry(
+    batch: SegmentBatch,
+    spectra: SpectralFeatures,
+    statistics: RowStatistics,
+    usable: NDArray[np.bool_],
+) -> RuleResult:
+    """Find marked left-right differences of amplitude between homologous rows.
+
+    ``(larger - smaller) / larger`` of the median 1-s peak-to-peak over seconds clean on both sides;
+    a pair counts from 50 % (ACNS 2012, marked). Every such pair is a finding that names the larger
+    row first and carries its side; mild differences are common and are not findings. Bipolar
+    recordings use homologous derivations.
+
+    Parameters
+    ----------
+    batch, spectra, statistics, usable
+        As for :func:`find_background`.
+    """
+    pairs = _row_pairs(batch.schema.ch_names)
+    if not pairs:
+        return conclude(batch.segment_ids, "asymmetry", [], ["no homologous rows"] * len(batch))
+    left, right = (np.array(side) for side in zip(*pairs, strict=True))
+    live = spectra.is_live[:, left] & spectra.is_live[:, right]
+    is_clean = usable[:, left] & usable[:, right] & live[..., None]
+    p2p = np.where(is_clean[:, :, None], np.stack(
+        [statistics.second_p2p_uv()[:, side] for side in (left, right)], axis=2
+    ), np.nan)  # fmt: skip
+    is_judged = is_clean.sum(-1) >= _L["clean_s"]
+    p2p[~is_judged] = 0.0
+    amplitude = np.nanmedian(p2p, axis=-1)
+    larger, smaller = amplitude.max(-1), amplitude.min(-1)
+    share = (larger - smaller) / np.maximum(larger, 1e-6)
+    p2p_side = amplitude.argmax(-1)
+    is_marked = is_judged & (share >= _L["asymmetry_share"])
+    findings = []
+    for i in np.nonzero(is_marked.any(1))[0]:
+        for k in np.nonzero(is_marked[i])[0]:
+            rows = (left[k], right[k]) if p2p_side[i, k] == 0 else (right[k], left[k])
+            names = [batch.schema.ch_names[r] for r in rows]
+            measures = [
+                ("asymmetry", float(share[i, k]), "1"),
+                ("amplitude_larger_uv_p2p", float(larger[i, k]), "uV"),
+                ("amplitude_smaller_uv_p2p", float(smaller[i, k]), "uV"),
+            ]
+            confidence = margin_confidence(float(share[i, k]) / _L["asymmetry_share"])
+            finding = make_finding(
+                batch.segment_ids[i], "asymmetry", names, (0, SEGMENT_S), measures, confidence,
+                VERSION,
+            )  # fmt: skip
+            # both hemispheres take part; the side is the larger one's
+            side, region = side_and_region(names[:1])
+            findings.append(replace(finding, side=side, region=region))
+    reason = "no homologous pair with 4 clean seconds on both sides"
+    reasons = ["" if any_pair else reason for any_pair in is_judged.sum(1) > 0]
+    return conclude(batch.segment_ids, "asymmetry", findings, reasons)
+
+
+def _row_pairs(ch_names: tuple[str, ...]) -> list[tuple[int, int]]:
+    """Row numbers of left rows and their right homologues, single electrodes or derivations."""
+    opposite = dict(HOMOLOGOUS)
+    at = {name: r for r, name in enumerate(ch_names)}
+    pairs = []
+    for name, r in at.items():
+        mirrored = "-".join(opposite.get(part, part) for part in name.split("-"))
+        if mirrored != name and mirrored in at:
+            pairs.append((r, at[mirrored]))
+    return pairs

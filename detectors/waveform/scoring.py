@@ -1,0 +1,112 @@
+"""How well boxes agree with truth: average precision and event F1, by class.
+
+Used where a threshold is calibrated or a detector is scored; confidence intervals and reports are
+the benchmark's. Matching is one-dimensional and within a channel (``systems.md`` 6.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.waveform.nms import Boxes, interval_iou
+
+MAP_IOU = 0.5
+"""Overlap of mAP@0.5."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Detections of one class over a set of segments, best first, and what they hit.
+
+    Parameters
+    ----------
+    scores
+        float32.
+    is_hit
+        Whether a detection matched a truth no better one had matched.
+    n_truth
+        Truth boxes.
+    """
+
+    scores: NDArray[np.float32]
+    is_hit: NDArray[np.bool_]
+    n_truth: int
+
+    def average_precision(self) -> float:
+        """Return the area under the interpolated precision-recall curve; NaN without truth."""
+        if self.n_truth == 0:
+            return float("nan")
+        hits = np.cumsum(self.is_hit)
+        precision = hits / np.arange(1, len(hits) + 1)
+        envelope = np.maximum.accumulate(precision[::-1])[::-1]
+        return float(np.sum(envelope[self.is_hit]) / self.n_truth)
+
+    def at(self, threshold: float) -> tuple[float, float, float]:
+        """Return precision, recall and F1 of the detections at or above a threshold."""
+        kept = self.is_hit[self.scores >= threshold]
+        precision = float(kept.mean()) if len(kept) else float("nan")
+        recall = float(kept.sum() / self.n_truth) if self.n_truth else float("nan")
+        total = len(kept) + self.n_truth
+        return precision, recall, float(2 * kept.sum() / total) if total else float("nan")
+
+    def threshold_for(self, precision: float, *, min_detections: int = 20) -> float | None:
+        """Return the lowest threshold above which precision holds, or None where none does.
+
+        Parameters
+        ----------
+        precision
+            Wanted share of hits.
+        min_detections
+            Thresholds that leave fewer detections are not trusted.
+        """
+        n = np.arange(1, len(self.is_hit) + 1)
+        fine = (np.cumsum(self.is_hit) / n >= precision) & (n >= min_detections)
+        # equal scores are kept or dropped together
+        fine[:-1] &= self.scores[:-1] > self.scores[1:]
+        return float(self.scores[np.flatnonzero(fine)[-1]]) if fine.any() else None
+
+
+def match(
+    found: Sequence[Boxes], truth: Sequence[Boxes], class_index: int, iou: float = MAP_IOU
+) -> Matches:
+    """Match the detections of one class to truth, greedily by score.
+
+    Parameters
+    ----------
+    found, truth
+        Boxes by segment, in the same order of segments.
+    class_index
+        The class.
+    iou
+        Smallest overlap on the same channel.
+    """
+    scores: list[NDArray[np.float32]] = [np.zeros(0, dtype=np.float32)]
+    hits: list[NDArray[np.bool_]] = [np.zeros(0, dtype=bool)]
+    n_truth = 0
+    for mine, theirs in zip(found, truth, strict=True):
+        mine = mine.take(mine.classes == class_index)
+        theirs = theirs.take(theirs.classes == class_index)
+        n_truth += len(theirs)
+        scores.append(mine.scores)
+        hits.append(_hits(mine, theirs, iou))
+    all_scores, all_hits = np.concatenate(scores), np.concatenate(hits)
+    order = np.argsort(-all_scores, kind="stable")
+    return Matches(all_scores[order], all_hits[order], n_truth)
+
+
+def _hits(mine: Boxes, theirs: Boxes, iou: float) -> NDArray[np.bool_]:
+    is_hit = np.zeros(len(mine), dtype=bool)
+    if not len(theirs):
+        return is_hit
+    is_free = np.ones(len(theirs), dtype=bool)
+    for i in np.argsort(-mine.scores, kind="stable"):
+        overlap = interval_iou(mine.t0_s[i], mine.t1_s[i], theirs.t0_s, theirs.t1_s)
+        overlap = np.where(is_free & (theirs.rows == mine.rows[i]), overlap, -1.0)
+        best = int(np.argmax(overlap))
+        if overlap[best] >= iou:
+            is_free[best], is_hit[i] = False, True
+    return is_hit

@@ -1,0 +1,374 @@
+"""Narratives: measured facts and their trends as a template, and a teacher's prose checked against it.
+
+The template follows NeuroNarrator (event and label line, band powers in its band scheme, energy
+tiers, trends over the previous pages of the same recording). Only the payload, numbers and closed
+words, goes to a teacher. Teachers live in ``teachers``; the check of the prose in ``grounding``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from detectors.vocabulary import KINDS, NARRATOR_BANDS
+from prompts import words
+from prompts.captions import finding_text
+from prompts.event_words import Sentence
+from prompts.facts import FactsError, FindingFact, PageFacts
+from prompts.grounding import check_grounding
+from prompts.teachers.base import Teacher, TeacherError, TeacherReply, TeacherRequest
+from prompts.teachers.prompt_files import load_prompt
+
+NARRATIVE_PROMPT = "narrative-v1"
+N_PREVIOUS = 2
+"""Previous pages a trend looks back on (``systems.md`` 6.13, default of K)."""
+
+TREND_GRADES = ((0.10, "stable"), (0.20, "slight"), (0.40, "moderate"), (float("inf"), "marked"))
+"""Upper edge of the relative change against the mean of the previous pages, and its word
+(``systems.md`` 6.13; no standard exists, so the table is published with the data)."""
+
+CONSISTENTLY_LOW_SHARE = 0.02
+"""A band under this share of total power on the page and all previous ones (``systems.md`` 6.13)."""
+
+HISTORY_LINE = "Earlier pages"
+"""How the template's line with the previous pages' powers begins; a release quotes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NarrativeTemplate:
+    """The facts of one page as text, as a payload, and with the ids behind each key.
+
+    Parameters
+    ----------
+    text
+        The structured facts, one kind a line.
+    payload
+        What a teacher may see: numbers and closed words, no ids.
+    evidence
+        Fact key to the ids behind it.
+    trends
+        Narrator band to trend word.
+    """
+
+    text: str
+    payload: Mapping[str, Any]
+    evidence: Mapping[str, tuple[str, ...]]
+    trends: Mapping[str, str]
+
+
+class NarrativeSentence(BaseModel):
+    """One sentence of a reply and the fact keys it rests on."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    text: str = Field(min_length=1)
+    facts: list[str] = Field(min_length=1)
+
+
+class NarrativeReply(BaseModel):
+    """A teacher's narrative."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    sentences: list[NarrativeSentence] = Field(min_length=1)
+
+
+def trend_words(facts: PageFacts, history: Sequence[PageFacts]) -> dict[str, str]:
+    """Return the trend word of each narrator band against the mean of the previous pages.
+
+    Bands that are void or unmeasured on any of the pages are left out; without history all are.
+
+    Raises
+    ------
+    FactsError
+        If a previous page is of another recording or not earlier.
+    """
+    for page in history:
+        if page.recording_id != facts.recording_id or page.start_s >= facts.start_s:
+            raise FactsError(
+                f"page {page.segment_id!r} is no earlier page of the recording of "
+                f"{facts.segment_id!r}; trends never cross recordings"
+            )
+    if not history:
+        return {}
+    pages = [page.powers_uv2["narrator"] for page in (*history, facts)]
+    trends = {}
+    for band in NARRATOR_BANDS:
+        if any(band not in powers for powers in pages):
+            continue
+        shares = [powers[band] / (sum(powers.values()) or 1.0) for powers in pages]
+        before = sum(powers[band] for powers in pages[:-1]) / len(history)
+        if max(shares) < CONSISTENTLY_LOW_SHARE:
+            trends[band] = "consistently_low"
+        elif before > 0:
+            trends[band] = _graded(pages[-1][band] / before - 1.0)
+    return trends
+
+
+def _graded(change: float) -> str:
+    grade = next(word for edge, word in TREND_GRADES if abs(change) < edge)
+    if grade == "stable":
+        return grade
+    return f"{grade}_{'increase' if change > 0 else 'decrease'}"
+
+
+def narrative_template(
+    facts: PageFacts, history: Sequence[PageFacts] = (), *, is_label_aware: bool = False
+) -> NarrativeTemplate:
+    """Gather the facts of a page for a teacher.
+
+    Parameters
+    ----------
+    facts
+        The page.
+    history
+        Previous pages of the same recording, oldest first.
+    is_label_aware
+        Put the copied stage and labels into the text, and the stage into the payload. Labels are
+        never sent to a teacher.
+
+    Raises
+    ------
+    FactsError
+        If the history is of another recording.
+    """
+    trends = trend_words(facts, history)
+    evidence: dict[str, tuple[str, ...]] = {
+        "page": tuple(facts.column(c) for c in ("mask", "channel_schema", "band_high_hz"))
+    }
+    payload: dict[str, Any] = {"page": _page_entry(facts, history)}
+    if is_label_aware and facts.stage_context in {"W", "N1", "N2", "N3", "R"}:
+        payload["page"]["stage"] = facts.stage_context
+        evidence["page"] += (facts.column("stage_context"),)
+    if facts.powers_uv2["narrator"]:
+        payload["spectrum"] = _spectrum_entry(facts, trends)
+        columns = [f"narrator_{band}_uv2" for band in facts.powers_uv2["narrator"]]
+        evidence["spectrum"] = tuple(facts.column(c) for c in (*columns, "dominant_band"))
+    if facts.highest_channel:
+        payload["energy"] = _energy_entry(facts)
+        evidence["energy"] = tuple(
+            facts.column(c) for c in ("tier", "energy_uv2", "highest_channel")
+        )
+    payload["findings"] = []
+    for i, finding in enumerate(facts.findings, 1):
+        payload["findings"].append({"key": f"f{i}", **_finding_entry(finding)})
+        judged = facts.judgements.get(finding.kind)
+        evidence[f"f{i}"] = (finding.finding_id, *([judged.judgement_id] if judged else []))
+    payload["judgements"] = []
+    unseen = [j for k in KINDS if (j := facts.judgements.get(k)) and j.verdict != "present"]
+    for i, judgement in enumerate(unseen, 1):
+        entry = {"key": f"j{i}", "kind": judgement.kind, "verdict": judgement.verdict}
+        payload["judgements"].append(entry)
+        evidence[f"j{i}"] = (judgement.judgement_id,)
+    text = _template_text(facts, history, trends, is_label_aware)
+    return NarrativeTemplate(text, payload, evidence, trends)
+
+
+def narrative_request(
+    template: NarrativeTemplate, facts: PageFacts, *, is_gated: bool, seed: int
+) -> TeacherRequest:
+    """Build the request for one narrative."""
+    prompt = load_prompt(NARRATIVE_PROMPT)
+    page_seed = words.number(seed, facts.segment_id, NARRATIVE_PROMPT) % 2**31
+    return TeacherRequest(prompt, template.payload, is_gated, page_seed)
+
+
+def narrative_rows(
+    pages: Iterable[tuple[PageFacts, Sequence[PageFacts]]],
+    teacher: Teacher,
+    *,
+    is_gated: bool,
+    seed: int = 0,
+) -> Iterator[dict[str, Any]]:
+    """Yield rows of table ``narratives``; a dropped one has no text and its cause in ``grounding``.
+
+    Parameters
+    ----------
+    pages
+        Pages with their history (:func:`prompts.facts.with_history`).
+    teacher
+        Who writes.
+    is_gated
+        Whether the corpus' rows may leave the storage root.
+    seed
+        Chooses phrasing together with the segment id.
+
+    Raises
+    ------
+    TeacherError
+        If the teacher fails for a reason that the next page would share: a key, the cap, the
+        network. A refusal or a bad reply drops one row.
+    """
+    for facts, history in pages:
+        template = narrative_template(facts, history)
+        request = narrative_request(template, facts, is_gated=is_gated, seed=seed)
+        reply, cause = ask(teacher, request)
+        sentences: list[Sentence] = []
+        if reply is not None:
+            sentences, cause = _grounded(reply, template, facts)
+        yield {
+            "sample_id": words.sample_id(
+                "narrative", facts.segment_id, teacher.teacher_id, request.prompt.prompt_hash
+            ),
+            "segment_id": facts.segment_id,
+            "history_segment_ids": [page.segment_id for page in history],
+            "template": template.text,
+            "text": " ".join(s.text for s in sentences),
+            **teacher_columns(teacher, request, reply, cause, sentences),
+        }
+
+
+def ask(teacher: Teacher, request: TeacherRequest) -> tuple[TeacherReply | None, str]:
+    """Ask once; return the reply, or None with the cause that drops this one row.
+
+    Raises
+    ------
+    TeacherError
+        Where the next request would fail alike.
+    """
+    try:
+        return teacher.complete(request), ""
+    except TeacherError as error:
+        if error.cause not in DROPPING_CAUSES:
+            raise
+        return None, f"dropped: {error.cause}"
+
+
+DROPPING_CAUSES = frozenset({"refused", "truncated", "malformed reply", "empty reply"})
+"""Causes that belong to one page; any other stops the asset and is retried or reported there."""
+
+
+def teacher_columns(
+    teacher: Teacher,
+    request: TeacherRequest,
+    reply: TeacherReply | None,
+    cause: str,
+    sentences: Sequence[Sentence],
+) -> dict[str, Any]:
+    """Return the provenance columns that narratives and dialogues share."""
+    return {
+        "teacher": teacher.teacher_id,
+        "is_offline_teacher": teacher.is_offline,
+        "prompt_hash": request.prompt.prompt_hash,
+        "input_tokens": reply.input_tokens if reply else 0,
+        "output_tokens": reply.output_tokens if reply else 0,
+        "cost_usd": reply.cost_usd if reply else 0.0,
+        "grounding": cause,
+        "evidence": list(dict.fromkeys(e for s in sentences for e in s.evidence)),
+    }
+
+
+def cited(keys: Sequence[str], evidence: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the ids behind fact keys; an unknown key becomes an id that no page has."""
+    ids = (e for key in keys for e in evidence.get(key, (f"unknown key {key!r}",)))
+    return tuple(dict.fromkeys(ids))
+
+
+def _grounded(
+    reply: TeacherReply, template: NarrativeTemplate, facts: PageFacts
+) -> tuple[list[Sentence], str]:
+    try:
+        parsed = NarrativeReply.model_validate(dict(reply.data))
+    except ValidationError as error:
+        return [], f"dropped: reply does not fit the schema ({error.error_count()} errors)"
+    sentences = [
+        Sentence(s.text.strip(), "narrative", cited(s.facts, template.evidence))
+        for s in parsed.sentences
+    ]
+    report = check_grounding(sentences, facts, template.trends)
+    return (sentences, report.cause) if report.is_supported else ([], report.cause)
+
+
+def _page_entry(facts: PageFacts, history: Sequence[PageFacts]) -> dict[str, Any]:
+    is_referential = facts.schema.is_referential
+    return {
+        "key": "page",
+        "montage": "longitudinal_bipolar" if is_referential else "bipolar_as_recorded",
+        "n_recorded": len(facts.recorded),
+        "n_rows": len(facts.schema.ch_names),
+        "band_low_hz": round(facts.band_hz[0], 1),
+        "band_high_hz": round(facts.band_hz[1], 1),
+        "n_previous": len(history),
+    }
+
+
+def _spectrum_entry(facts: PageFacts, trends: Mapping[str, str]) -> dict[str, Any]:
+    powers = facts.powers_uv2["narrator"]
+    bands = [
+        {"band": band, "power_uv2": round(power, 2)}
+        | ({"trend": trends[band]} if band in trends else {})
+        for band, power in powers.items()
+    ]
+    entry = {
+        "key": "spectrum",
+        "highest_power_band": max(powers, key=powers.__getitem__),
+        "bands": bands,
+    }
+    usable = facts.dominant_band and facts.dominant_band not in facts.void_bands["clinical"]
+    return entry | ({"dominant_band": facts.dominant_band} if usable else {})
+
+
+def _energy_entry(facts: PageFacts) -> dict[str, Any]:
+    return {
+        "key": "energy",
+        "highest_channel": facts.highest_channel,
+        "energy_uv2": round(facts.energy_uv2[facts.highest_channel], 2),
+        "tiers": [
+            {"tier": tier, "channels": [c for c, t in facts.tiers.items() if t == tier]}
+            for tier in ("high", "medium", "low")
+        ],
+    }
+
+
+def _finding_entry(finding: FindingFact) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "kind": finding.kind,
+        "channels": list(finding.channels),
+        "side": finding.side,
+        "region": finding.region,
+        "t0_s": round(finding.t0_s, 2),
+        "t1_s": round(finding.t1_s, 2),
+        "duration_s": round(finding.duration_s, 3),
+        "count": finding.count,
+        "hedge": words.hedge(finding),
+    }
+    if finding.frequency_hz is not None:
+        entry["frequency_hz"] = round(finding.frequency_hz, 2)
+    if finding.amplitude_uv is not None:
+        entry["amplitude_uv"] = round(finding.amplitude_uv, 1)
+        entry["amplitude_word"] = finding.amplitude_word
+    percent = words.percent(finding)
+    return entry if percent is None else entry | {"percent": percent}
+
+
+def _template_text(
+    facts: PageFacts, history: Sequence[PageFacts], trends: Mapping[str, str], is_label_aware: bool
+) -> str:
+    labels = [f"{name}: {value}" for _, name, value, _ in facts.labels]
+    if facts.stage_context:
+        labels.insert(0, f"stage: {facts.stage_context}")
+    stated = "; ".join(labels) if is_label_aware and labels else "not stated"
+    events = " ".join(finding_text(facts, f, 0, str(i)) for i, f in enumerate(facts.findings))
+    lines = [f"Labels: {stated}.", f"Events: {events or 'none seen.'}"]
+    powers = facts.powers_uv2["narrator"]
+    if powers:
+        lines.append(f"Band power, mean of {facts.n_power_rows} channels (µV²): {_listed(powers)}.")
+    if trends:
+        means = {
+            b: sum(p.powers_uv2["narrator"][b] for p in history) / len(history) for b in trends
+        }
+        lines.append(f"{HISTORY_LINE} (mean of {len(history)}, µV²): {_listed(means)}.")
+        named = (f"{words.band_word(b)} {w.replace('_', ' ')}" for b, w in trends.items())
+        lines.append(f"Trends: {', '.join(named)}.")
+    if facts.highest_channel:
+        energy = facts.energy_uv2[facts.highest_channel]
+        lines.append(f"Highest energy: {facts.highest_channel} {energy:.2f} µV².")
+        for tier in ("high", "medium", "low"):
+            named = (c for c, t in facts.tiers.items() if t == tier)
+            lines.append(f"{tier.capitalize()} energy: {', '.join(named) or 'none'}.")
+    return "\n".join(lines)
+
+
+def _listed(powers: Mapping[str, float]) -> str:
+    return ", ".join(f"{words.band_word(band)} {power:.2f}" for band, power in powers.items())

@@ -1,0 +1,285 @@
+"""The kinds of question a page can be asked, each with options proved by the page's own rows.
+
+A builder takes the facts of a page and returns drafts: a question, the right option and every
+wrong option that the same findings and judgements prove wrong. Choosing among drafts, picking four
+options and shuffling letters is done in ``questions``. A kind that was not judged is never a
+distractor, and nothing here can be answered from its wording alone: each form has pages for every
+one of its answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from detectors.vocabulary import CLINICAL_BANDS, KINDS
+from prompts import words
+from prompts.facts import FindingFact, PageFacts
+
+CANNOT_TELL = "Cannot be told from this page"
+NONE_OF_THESE = "None of these"
+YES, NO = "Yes", "No"
+
+MIN_CONFIDENCE = 0.4
+"""A detector finding below this is ``equivocal`` (``clinical.md`` 13.2) and is asked nothing."""
+
+EDGE_MARGIN_HZ = 0.15
+"""A rhythm this close to a bin edge is not asked: its error would decide (engineering default,
+four times the 0.04-Hz peak error of ``clinical.md`` 3.1)."""
+
+FREQUENCY_BINS = ((6.0, 8.0), (8.0, 9.5), (9.5, 11.0), (11.0, 13.5))
+"""Bins of the posterior rhythm, Hz; the search range of ``clinical.md`` 3.1, cut in four."""
+
+EVENT_KINDS = tuple(k for k, kind in KINDS.items() if kind.family != "background")
+ARTIFACT_KINDS = tuple(k for k, kind in KINDS.items() if kind.family == "artifact")
+PATTERN_KINDS = ("spike", "sharp", "spsw", "spindle", "kcomplex", "slow_wave")
+COUNTED_KINDS = (*PATTERN_KINDS, "blink", "electrode_pop")
+SIDED_KINDS = ("spike", "sharp", "spsw", "muscle", "flat", "electrode_pop", "asymmetry")
+SIDE_OPTIONS = {
+    "left": "On the left", "right": "On the right", "midline": "In the midline",
+    "bilateral": "On both sides",
+}  # fmt: skip
+COUNT_BINS = ("None", "One", "Two or three", "Four or more")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A question before its options are drawn and lettered.
+
+    Parameters
+    ----------
+    question_type
+        One of :data:`BUILDERS` .
+    key
+        What the draft is about, for seeding.
+    question
+        Its text.
+    right
+        The right option.
+    wrong
+        Options proved wrong, in a fixed order.
+    evidence
+        Ids behind the answer.
+    is_absence
+        The answer is an absence or "cannot be told".
+    n_options
+        4, or 2 for yes/no questions.
+    """
+
+    question_type: str
+    key: str
+    question: str
+    right: str
+    wrong: tuple[str, ...]
+    evidence: tuple[str, ...]
+    is_absence: bool = False
+    n_options: int = 4
+
+
+def drafts(facts: PageFacts, seed: int) -> Iterator[Draft]:
+    """Yield every draft the page supports, in a fixed order."""
+    for builder in BUILDERS.values():
+        for draft in builder(facts, seed):
+            if len(draft.wrong) >= draft.n_options - 1:
+                yield draft
+
+
+def _is_firm(facts: PageFacts, kind: str) -> bool:
+    """Whether a kind is present with something firm enough to ask about."""
+    return facts.verdict(kind) == "present" and any(
+        not f.source.startswith("detector:") or f.confidence >= MIN_CONFIDENCE
+        for f in facts.of_kind(kind)
+    )
+
+
+def _absent(facts: PageFacts, kinds: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(k for k in kinds if facts.verdict(k) == "absent")
+
+
+def _option(kind: str) -> str:
+    noun = words.several(kind)
+    return noun[0].upper() + noun[1:]
+
+
+def _presence(facts: PageFacts, seed: int) -> Iterator[Draft]:
+    for kind in (*EVENT_KINDS, "posterior_rhythm"):
+        verdict = facts.verdict(kind)
+        if verdict == "not_judged" or (verdict == "present" and not _is_firm(facts, kind)):
+            continue
+        noun = words.several(kind)
+        verb = "Is" if noun == KINDS[kind].noun else "Are"
+        article = "a " if kind == "posterior_rhythm" else ""
+        frame = words.pick(
+            ("{verb} {a}{noun} seen on this page?", "{verb} there {a}{noun} on this page?"),
+            seed, facts.segment_id, f"presence-{kind}",
+        )  # fmt: skip
+        question = frame.format(verb=verb, a=article, noun=noun)
+        right, wrong = (YES, NO) if verdict == "present" else (NO, YES)
+        yield Draft(
+            "presence", kind, question, right, (wrong,), facts.evidence_of(kind),
+            verdict == "absent", 2,
+        )  # fmt: skip
+
+
+def _which(name: str, kinds: tuple[str, ...], question: str) -> _Builder:
+    def build(facts: PageFacts, seed: int) -> Iterator[Draft]:
+        absent = _absent(facts, kinds)
+        wrong = tuple(_option(k) for k in absent)
+        absence_ids = tuple(facts.judgement_id(k) for k in absent)
+        present = [k for k in kinds if facts.verdict(k) != "absent"]
+        for kind in present:
+            if _is_firm(facts, kind):
+                ids = (*facts.evidence_of(kind), *absence_ids)
+                yield Draft(name, kind, question, _option(kind), (*wrong, NONE_OF_THESE), ids)
+        if len(absent) >= 3:
+            yield Draft(name, f"{name}-none", question, NONE_OF_THESE, wrong, absence_ids, True)
+
+    return build
+
+
+def _dominant_band(facts: PageFacts, seed: int) -> Iterator[Draft]:
+    usable = [b for b in CLINICAL_BANDS if b not in facts.void_bands["clinical"]]
+    if facts.dominant_band not in usable:
+        return
+    wrong = tuple(b.capitalize() for b in usable if b != facts.dominant_band)
+    yield Draft(
+        "dominant_band", "band", "Which band is dominant once the 1/f trend is removed?",
+        facts.dominant_band.capitalize(), wrong, (facts.column("dominant_band"),),
+    )  # fmt: skip
+
+
+def _posterior_frequency(facts: PageFacts, seed: int) -> Iterator[Draft]:
+    question = "What is the frequency of the posterior rhythm?"
+    none = "No posterior rhythm is seen"
+    bins = [f"{low:g} to {high:g} Hz" for low, high in FREQUENCY_BINS]
+    found = facts.of_kind("posterior_rhythm")
+    if facts.verdict("posterior_rhythm") == "absent":
+        ids = (facts.judgement_id("posterior_rhythm"),)
+        yield Draft("posterior_frequency", "absent", question, none, tuple(bins), ids, True)
+        return
+    if len(found) != 1 or (value := found[0].frequency_hz) is None:
+        return
+    edges = {edge for pair in FREQUENCY_BINS for edge in pair}
+    inside = [b for b, (low, high) in zip(bins, FREQUENCY_BINS, strict=True) if low <= value < high]
+    if not inside or min(abs(value - edge) for edge in edges) < EDGE_MARGIN_HZ:
+        return
+    wrong = (*(b for b in bins if b != inside[0]), none)
+    ids = facts.evidence_of("posterior_rhythm")
+    yield Draft("posterior_frequency", "bin", question, inside[0], wrong, ids)
+
+
+def _side(facts: PageFacts, seed: int) -> Iterator[Draft]:
+    for kind in SIDED_KINDS:
+        sides = {f.side for f in (*facts.of_kind(kind), *_masked(facts, kind))}
+        if len(sides) != 1 or not _is_firm(facts, kind):
+            continue
+        side = sides.pop()
+        if side not in SIDE_OPTIONS:
+            continue
+        noun = words.several(kind)
+        verb = "is" if noun == KINDS[kind].noun else "are"
+        question = f"Where {verb} the {noun} seen?"
+        if kind == "asymmetry":
+            question = "On which side is the activity larger?"
+        wrong = tuple(text for s, text in SIDE_OPTIONS.items() if s != side)
+        yield Draft("side", kind, question, SIDE_OPTIONS[side], wrong, facts.evidence_of(kind))
+
+
+def _masked(facts: PageFacts, kind: str) -> tuple[FindingFact, ...]:
+    return tuple(f for f in facts.masked if f.kind == kind)
+
+
+def _channel(facts: PageFacts, seed: int) -> Iterator[Draft]:
+    for kind in EVENT_KINDS:
+        found = facts.of_kind(kind)
+        if not found or not _is_firm(facts, kind):
+            continue
+        touched = {c for f in (*found, *_masked(facts, kind)) for c in f.channels}
+        lead = found[0].channels[:1]
+        wrong = tuple(c for c in facts.recorded if c not in touched)
+        if not lead or len(found) > 1 and any(f.channels[:1] != lead for f in found):
+            continue
+        is_focal = KINDS[kind].family == "epileptiform"
+        noun = words.several(kind)
+        verb = "is" if noun == KINDS[kind].noun else "are"
+        form = (
+            "Where {v} the {n} maximal?" if is_focal else "At which of these channels {v} {n} seen?"
+        )
+        question = form.format(v=verb, n=noun)
+        yield Draft("channel", kind, question, lead[0], wrong, facts.evidence_of(kind))
+    if facts.highest_channel:
+        low = tuple(c for c, tier in facts.tiers.items() if tier == "low")
+        ids = (facts.column("highest_channel"), facts.column("tier"))
+        question = "Which of these channels has the highest energy (average reference)?"
+        yield Draft("channel", "energy", question, facts.highest_channel, low, ids)
+
+
+def _count(facts: PageFacts, seed: int) -> Iterator[Draft]:
+    for kind in COUNTED_KINDS:
+        if _masked(facts, kind) or facts.verdict(kind) == "not_judged":
+            continue
+        n = sum(f.count for f in facts.of_kind(kind))
+        if n and not _is_firm(facts, kind):
+            continue
+        right = COUNT_BINS[0 if n == 0 else 1 if n == 1 else 2 if n <= 3 else 3]
+        wrong = tuple(b for b in COUNT_BINS if b != right)
+        question = f"How many {KINDS[kind].plural} does the page show?"
+        yield Draft("count", kind, question, right, wrong, facts.evidence_of(kind), n == 0)
+
+
+def _time(facts: PageFacts, seed: int) -> Iterator[Draft]:
+    """Ask in which half a kind first appears; "not seen" and "cannot be told" are answers too."""
+    halves = ("First seen before 5 s", "First seen at 5 s or later")
+    for kind in (*PATTERN_KINDS, "blink", "muscle", "movement", "electrode_pop"):
+        if kind not in facts.judgements or _masked(facts, kind):
+            continue
+        noun, verdict = KINDS[kind].plural, facts.verdict(kind)
+        none = "Not seen on this page"
+        right = {"absent": none, "not_judged": CANNOT_TELL}.get(verdict, "")
+        if verdict == "present":
+            if not _is_firm(facts, kind):
+                continue
+            first = facts.of_kind(kind)[0]
+            start = first.centre_s if kind in words.TRANSIENTS else first.t0_s
+            if abs(start - 5.0) < words.S_STEP:
+                continue
+            right = halves[start >= 5.0]
+        wrong = tuple(o for o in (*halves, none, CANNOT_TELL) if o != right)
+        question = f"What does the page show of {noun}?"
+        ids = facts.evidence_of(kind)
+        yield Draft("time", kind, question, right, wrong, ids, verdict != "present")
+
+
+def _montage(facts: PageFacts, seed: int) -> Iterator[Draft]:
+    n = len(facts.recorded)
+    full = "Longitudinal bipolar chains from all 19 scalp electrodes"
+    partial = "Longitudinal bipolar chains with scalp electrodes missing"
+    few = "Fewer than five bipolar derivations"
+    many = "Five or more bipolar derivations as recorded, not from the 19 electrodes"
+    if facts.schema.is_referential:
+        right = partial if facts.missing else full
+    else:
+        right = few if n < 5 else many
+    wrong = tuple(o for o in (full, partial, few, many) if o != right)
+    ids = (facts.column("channel_schema"), facts.column("mask"))
+    yield Draft("montage", "montage", "Which montage does the page show?", right, wrong, ids)
+
+
+_Builder = Callable[[PageFacts, int], Iterator[Draft]]
+
+BUILDERS: Mapping[str, _Builder] = {
+    "presence": _presence,
+    "event_type": _which(
+        "event_type", PATTERN_KINDS, "Which of these patterns is seen on this page?"
+    ),
+    "artifact_type": _which(
+        "artifact_type", ARTIFACT_KINDS, "Which of these artifacts is seen on this page?"
+    ),
+    "dominant_band": _dominant_band,
+    "posterior_frequency": _posterior_frequency,
+    "side": _side,
+    "channel": _channel,
+    "count": _count,
+    "time": _time,
+    "montage": _montage,
+}

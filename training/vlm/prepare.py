@@ -1,0 +1,154 @@
+"""What must be true and in place before the loop starts: machine, base model, disk.
+
+Each function refuses with one sentence where something is missing. The order they are called in is
+:mod:`training.vlm.run`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training.vlm.checkpoint import BYTES_PER_TRAINED_WEIGHT, write_folder
+from training.vlm.config import BuiltModel, Recipe, StageConfig
+from training.vlm.errors import MachineError
+from training.vlm.freeze import trained_parameters
+from training.vlm.model import (
+    Vlm,
+    build_model,
+    check_checkpoint,
+    find_checkpoint,
+    fingerprint,
+    load_model,
+)
+from training.vlm.output import PROVENANCE_FILE
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """Where the weights come from.
+
+    Parameters
+    ----------
+    folder
+        ``None`` for a model that is still to be built from its config.
+    name
+        For the model card.
+    fingerprint
+        SHA-256 over its files; empty before it is built.
+    """
+
+    folder: Path | None
+    name: str
+    fingerprint: str
+
+
+def check_machine(config: StageConfig) -> str:
+    """Return the device a stage runs on.
+
+    Raises
+    ------
+    MachineError
+        If the recipe asks for what this machine cannot do.
+    """
+    import torch
+
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world > 1:
+        raise MachineError(
+            f"WORLD_SIZE={world}: this trainer runs in one process; start it without a launcher"
+        )
+    has_gpu = torch.cuda.is_available()
+    if config.precision == "bf16" and not (has_gpu and torch.cuda.is_bf16_supported()):
+        found = "a GPU without bf16" if has_gpu else "no GPU"
+        raise MachineError(
+            f"precision 'bf16' needs a GPU that has it and this machine shows {found}; "
+            "run it elsewhere, or use precision 'fp32' or the recipe 'tiny'"
+        )
+    return "cuda" if has_gpu else "cpu"
+
+
+def find_base(recipe: Recipe, given: Path | None) -> Base:
+    """Return the base of a stage: the folder given, else the recipe's model.
+
+    Raises
+    ------
+    ModelError
+        If it is missing, of another architecture, or not stored as safetensors.
+    """
+    source = recipe.model
+    if given is not None:
+        check_checkpoint(given)
+        return Base(given, _given_name(given), fingerprint(given))
+    if isinstance(source, BuiltModel):
+        return Base(None, f"built from a config, seed {source.seed}", "")
+    folder = find_checkpoint(source)
+    check_checkpoint(folder)
+    revision = f" at {source.revision}" if source.revision else ""
+    name = folder.name if Path(source.name).is_dir() else source.name
+    return Base(folder, f"{name}{revision}", fingerprint(folder))
+
+
+def load_base(recipe: Recipe, base: Base, texts: Iterable[str], work: Path) -> tuple[Vlm, Base]:
+    """Load the base, building it first where the recipe says so.
+
+    A built model is stored in the work folder before it is used, so that a run taken up again
+    begins from the same bytes.
+    """
+    if base.folder is not None:
+        return load_model(base.folder, recipe.image, base.name), base
+    folder = work / "base"
+    if not folder.is_dir():
+        if not isinstance(recipe.model, BuiltModel):
+            raise TypeError("a base without a folder is one to be built")
+        built = build_model(recipe.model, recipe.image, texts)
+
+        def write(part: Path) -> None:
+            built.model.save_pretrained(part)
+            built.processor.save_pretrained(part)
+
+        write_folder(folder, write)
+    vlm = load_model(folder, recipe.image, base.name)
+    return vlm, Base(folder, base.name, fingerprint(folder))
+
+
+def place(model: Any, config: StageConfig, device: str) -> None:
+    """Put the model on its device; frozen weights need no more than the compute precision."""
+    import torch
+
+    if config.precision == "bf16":
+        for parameter in model.parameters():
+            if not parameter.requires_grad:
+                parameter.data = parameter.data.to(torch.bfloat16)
+    model.to(device)
+    if config.is_checkpointing_gradients:
+        # the older name is the only one before transformers 5.2x and warns after it
+        enable = getattr(model, "activation_checkpointing_enable", None)
+        (enable or model.gradient_checkpointing_enable)({"use_reentrant": False})
+
+
+def check_disk(out: Path, vlm: Vlm) -> None:
+    """Refuse to start a run whose checkpoint will not fit."""
+    n_trained = sum(p.numel() for p in trained_parameters(vlm.model).values())
+    # two checkpoints exist while one replaces the other, and the finished model beside them
+    needed = 2 * BYTES_PER_TRAINED_WEIGHT * n_trained + 4 * vlm.model.num_parameters()
+    free = shutil.disk_usage(out).free
+    if free < needed:
+        raise MachineError(
+            f"output {str(out)!r} has {free / 1e9:.1f} GB free and this run needs "
+            f"{needed / 1e9:.1f} GB for checkpoints and model"
+        )
+
+
+def _given_name(folder: Path) -> str:
+    """Name a base folder by what this trainer wrote into it, else by its own name."""
+    path = folder / PROVENANCE_FILE
+    if not path.is_file():
+        return f"folder {folder.name}"
+    known = json.loads(path.read_text(encoding="utf-8"))
+    return f"{known['stage']} of recipe {known['recipe']}, from {known['base']}"

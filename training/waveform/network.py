@@ -1,0 +1,135 @@
+"""The YOLO network of the waveform detector, built from ultralytics' modules.
+
+Strides are those of the raster: the stem takes the 8 pixel rows of a channel at once, so a grid row
+is a channel from the first layer on; time is halved level by level to 160 ms per cell and brought
+back to 40 ms, where the single detection head sits. Wider levels of a usual YOLO would put
+two channels into one cell and could never hold a box one channel high. Boxes are regressed without
+bins (``reg_max`` 1, as YOLO26 does), because a spindle is 75 times as wide as a spike.
+
+ultralytics is AGPL-3.0 and is imported inside functions only.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from detectors.vocabulary import WAVEFORMS
+from detectors.waveform.raster import BANDS, ROW_PX
+from training import torchvision_shim
+from training.waveform.recipe import NetworkRecipe, OptimiserRecipe
+
+
+def prepare_ultralytics() -> None:
+    """Keep ultralytics off the network and torchvision importable; call before importing either.
+
+    Values already in the environment stay as they are.
+    """
+    config_dir = Path(tempfile.gettempdir()) / "neurogloss-ultralytics"
+    config_dir.mkdir(parents=True, exist_ok=True)
+    defaults = {
+        "YOLO_OFFLINE": "1",
+        "YOLO_AUTOINSTALL": "0",
+        "YOLO_VERBOSE": "0",
+        "YOLO_CONFIG_DIR": str(config_dir),
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+    torchvision_shim.install()
+
+
+def network_spec(recipe: NetworkRecipe) -> dict[str, Any]:
+    """Return the network in ultralytics' own model format: ``[from, repeats, module, args]``."""
+    stem, p2, p3, p4, p5 = recipe.channels
+    narrower, wider = [3, 3], (1, 2)
+    return {
+        "nc": len(WAVEFORMS),
+        "reg_max": 1,
+        "channels": len(BANDS),
+        "backbone": [
+            [-1, 1, "Conv", [stem, [ROW_PX, 7], [ROW_PX, 2], [0, 3]]],
+            [-1, 1, "Conv", [p2, [1, 5], [1, 2], [0, 2]]],
+            [-1, 1, "C3k2", [p2, False, 0.25]],
+            [-1, 1, "Conv", [p3, narrower, [1, 2], [1, 1]]],
+            [-1, 1, "C3k2", [p3, False, 0.5]],
+            [-1, 1, "Conv", [p4, narrower, [1, 2], [1, 1]]],
+            [-1, 1, "C3k2", [p4, False, 0.5]],
+            [-1, 1, "Conv", [p5, narrower, [1, 2], [1, 1]]],
+            [-1, 1, "C3k2", [p5, False, 0.5]],
+            [-1, 1, "SPPF", [p5, 5]],
+        ],
+        "head": [
+            [-1, 1, "nn.Upsample", [None, wider, "nearest"]],
+            [[-1, 6], 1, "Concat", [1]],
+            [-1, 1, "C3k2", [p4, False, 0.5]],
+            [-1, 1, "nn.Upsample", [None, wider, "nearest"]],
+            [[-1, 4], 1, "Concat", [1]],
+            [-1, 1, "C3k2", [p3, False, 0.5]],
+            [[15], 1, "Detect", ["nc"]],
+        ],
+    }
+
+
+def build_network(recipe: NetworkRecipe, optimiser: OptimiserRecipe, seed: int) -> Any:
+    """Return an ``ultralytics.nn.tasks.DetectionModel`` with fresh weights.
+
+    Parameters
+    ----------
+    recipe
+        Widths.
+    optimiser
+        Gains of the loss.
+    seed
+        Seed of the initial weights.
+    """
+    prepare_ultralytics()
+    import torch
+    from ultralytics.nn.tasks import DetectionModel
+
+    torch.manual_seed(seed)
+    model = DetectionModel(network_spec(recipe), ch=len(BANDS), nc=len(WAVEFORMS), verbose=False)
+    model.args = SimpleNamespace(
+        box=optimiser.box_gain, cls=optimiser.class_gain, dfl=optimiser.distance_gain
+    )
+    return model
+
+
+def compact(model: Any) -> Any:
+    """Return a copy that reads one pixel row per channel, uint8, and gives the same output.
+
+    The 8 pixel rows of a channel are equal by construction, so the stem's 8 rows of weights fold
+    into their sum: an eighth of the input for the same numbers.
+    """
+    import torch
+
+    class Compact(torch.nn.Module):
+        def __init__(self, inner: Any) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, rows: Any) -> Any:
+            return self.inner(rows.float() / 255.0)
+
+    folded = copy.deepcopy(model).float().eval()
+    folded.criterion = None
+    stem = folded.model[0].conv
+    narrow = torch.nn.Conv2d(
+        stem.in_channels,
+        stem.out_channels,
+        (1, stem.kernel_size[1]),
+        stride=(1, stem.stride[1]),
+        padding=stem.padding,
+        bias=stem.bias is not None,
+    )
+    with torch.no_grad():
+        narrow.weight.copy_(stem.weight.sum(dim=2, keepdim=True))
+        if stem.bias is not None:
+            narrow.bias.copy_(stem.bias)
+    folded.model[0].conv = narrow
+    head = folded.model[-1]
+    head.export, head.dynamic, head.format = True, False, "onnx"
+    return Compact(folded)
