@@ -30,7 +30,7 @@ from benchmark.tasks import TASKS
 
 _log = logging.getLogger("benchmark")
 
-PRELOADABLE = re.compile(r"^(?:training|dagster_project)(?:\.[a-z_][a-z0-9_]*)+:[a-z_][a-z0-9_]*$")
+PRELOADABLE = re.compile(r"(?:training|dagster_project)(?:\.[a-z_][a-z0-9_]*)+:[a-z_][a-z0-9_]*")
 """What ``--preload`` may name: functions of the project's own packages and nothing else."""
 
 INTERRUPTED = 130
@@ -77,7 +77,7 @@ def preload(name: str) -> None:
     BenchmarkError
         If the name is not allowed, or there is no such function.
     """
-    if not PRELOADABLE.match(name):
+    if not PRELOADABLE.fullmatch(name):
         raise BenchmarkError(
             f"--preload {name!r} is not allowed; name a function of this project as "
             "package.module:function, such as training.torchvision_shim:install"

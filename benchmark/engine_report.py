@@ -188,7 +188,8 @@ def notes(report: EngineReport) -> list[str]:
         "segment; it is a reimplementation of how papers do it, not anyone's code.",
         f"Page: PSNR {page.psnr_db:.1f} dB (worst {page.psnr_db_min:.1f}), "
         f"{page.bytes_per_page / 1e3:.0f} kB against {page.baseline_bytes_per_page / 1e3:.0f} kB.",
-        f"A matplotlib user who reuses one figure needs {page.reused_figure_ms:.0f} ms a page: "
+        f"A matplotlib user who reuses one figure and its background needs "
+        f"{page.reused_figure_ms:.0f} ms a page: "
         f"page {page.ratio_reused_figure:.0f}x, end to end {whole.ratio_reused_figure:.0f}x.",
         f"Same results: signals within {agreement.signal_uv:.3g} uV, alpha power within "
         f"{100 * agreement.alpha_power_rel:.2g} %, tiers equal on "

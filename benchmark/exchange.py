@@ -23,7 +23,7 @@ from benchmark.tasks import Row
 from dagster_project.tables.registry import table
 from dagster_project.tables.store import arrow_schema, to_arrow
 
-_ITEM_ID = re.compile(r"^[A-Za-z0-9._-]+$")
+_ITEM_ID = re.compile(r"[A-Za-z0-9_-]+")
 _PAGES = pa.schema([("item_id", pa.string()), ("png", pa.binary())])
 
 
@@ -94,7 +94,7 @@ def read_pages(path: Path, item_ids: Sequence[str]) -> dict[str, bytes]:
     """
     wanted = set(item_ids)
     if path.is_dir():
-        odd = sorted(i for i in wanted if not _ITEM_ID.match(i))
+        odd = sorted(i for i in wanted if not _ITEM_ID.fullmatch(i))
         if odd:
             raise BenchmarkError(
                 f"item id {odd[0]!r} is no plain name; pages of it cannot be found"

@@ -36,7 +36,7 @@ def plot_box(geometry: PageGeometry) -> PlotBox:
 
 
 def reference_traces(
-    y_px: NDArray[np.float64], geometry: PageGeometry, supersampling: int = SUPERSAMPLING
+    y_px: NDArray[np.float32], geometry: PageGeometry, supersampling: int = SUPERSAMPLING
 ) -> NDArray[np.float64]:
     """Draw grid and traces at many times the size and average down.
 

@@ -180,6 +180,7 @@ def check_folder(folder: Path) -> None:
 
 def _load(folder: Path, device: str) -> tuple[Any, Any]:
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     try:
@@ -194,7 +195,7 @@ def _load(folder: Path, device: str) -> tuple[Any, Any]:
             trust_remote_code=False,
             output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise BenchmarkError(f"model folder {str(folder)!r} cannot be loaded: {reason}") from error
     wrong = sorted(str(key) for key in (*info["missing_keys"], *info["mismatched_keys"]))

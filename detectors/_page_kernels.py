@@ -13,86 +13,118 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+_FAR = np.float32(1e9)
+
 
 @njit(cache=True, nogil=True)
 def _disc_plan(
     n_lines: int, n_sub: int, n_points: int, dx: float, radius: float
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return, per point, the first vertical line its disc reaches and the disc's half heights.
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return what each vertical line has within a disc's reach, shape (n_near, n_lines) each.
 
-    It depends on the time grid only, so it is made once and serves every trace. A half height of
-    -1 ends the list of a point.
+    The nearest points, the disc's half height at them (far below zero where out of reach), and
+    how far right of them the line lies. It depends on the time grid only and serves every trace.
     """
-    width = int(2 * radius * n_sub) + 2
-    first = np.empty(n_points, dtype=np.int64)
-    half = np.full((n_points, width), -1.0)
-    for i in range(n_points):
-        first[i] = max(math.ceil((i * dx - radius) * n_sub - 0.5), 0)
-        for j in range(width):
-            d = (first[i] + j + 0.5) / n_sub - i * dx
-            if d <= radius and first[i] + j < n_lines:
-                half[i, j] = math.sqrt(max(radius * radius - d * d, 0.0))
-    return first, half
+    n_near = int(2 * radius / dx) + 2
+    near = np.empty((n_near, n_lines), dtype=np.int32)
+    half = np.full((n_near, n_lines), -_FAR)
+    beyond = np.empty((n_near, n_lines), dtype=np.float32)
+    for line in range(n_lines):
+        x = (line + 0.5) / n_sub
+        first = min(max(math.floor((x - radius) / dx), 0), n_points - n_near)
+        for j in range(n_near):
+            d = x - (first + j) * dx
+            near[j, line] = first + j
+            beyond[j, line] = d
+            if abs(d) <= radius:
+                half[j, line] = math.sqrt(radius * radius - d * d)
+    return near, half, beyond
+
+
+@njit(cache=True, nogil=True)
+def _fill_pieces(
+    y: NDArray[np.float32],
+    dx: np.float32,
+    radius: np.float32,
+    slope: NDArray[np.float32],
+    lean: NDArray[np.float32],
+    reach: NDArray[np.float32],
+) -> None:
+    """Fill slope, lean and reach of the piece after every point; after the last there is none.
+
+    On a piece ``y + s*d`` the disc's edge ``sqrt(r^2 - d^2)`` adds up to its largest value at
+    ``d = r*s/sqrt(1+s^2)`` (the lean), ``r*sqrt(1+s^2)`` (the reach) away.
+    """
+    for i in range(y.size - 1):
+        s = (y[i + 1] - y[i]) / dx
+        root = np.sqrt(np.float32(1.0) + s * s)
+        slope[i], lean[i], reach[i] = s, radius * s / root, radius * root
+    slope[-1], lean[-1], reach[-1] = np.float32(0.0), _FAR, np.float32(0.0)
 
 
 @njit(cache=True, nogil=True)
 def _stroke_spans(
-    y: NDArray[np.float64],
-    dx: float,
-    radius: float,
-    n_sub: int,
-    first: NDArray[np.int64],
-    half: NDArray[np.float64],
-    top: NDArray[np.float64],
-    bottom: NDArray[np.float64],
+    y: NDArray[np.float32],
+    dx: np.float32,
+    slope: NDArray[np.float32],
+    lean: NDArray[np.float32],
+    reach: NDArray[np.float32],
+    near: NDArray[np.int32],
+    half: NDArray[np.float32],
+    beyond: NDArray[np.float32],
+    top: NDArray[np.float32],
+    bottom: NDArray[np.float32],
 ) -> None:
     """Fill top and bottom of a polyline dilated by a disc, on every vertical line.
 
-    The dilated graph of a continuous function is one interval per line. Its ends come from a disc
-    at a vertex, or from inside a piece: on ``y + s*d`` the disc's edge ``sqrt(r^2 - d^2)`` adds up
-    to its largest value at ``d = r*s/sqrt(1+s^2)`` (the lean), ``r*sqrt(1+s^2)`` (the reach) away.
+    The dilated graph of a continuous function is one interval per line; each end comes from a disc
+    at a point or from inside a piece. Without branches, so that lines are done several at a time.
     """
-    last = top.size - 1
-    top[:], bottom[:] = 1e9, -1e9
-    for i in range(y.size):
-        for j in range(half.shape[1]):
-            h = half[i, j]
-            if h < 0.0:
-                break
-            line = first[i] + j
-            bottom[line] = max(bottom[line], y[i] + h)
-            top[line] = min(top[line], y[i] - h)
-    for i in range(y.size - 1):
-        slope = (y[i + 1] - y[i]) / dx
-        root = math.sqrt(1.0 + slope * slope)
-        lean, reach = radius * slope / root, radius * root
-        left, origin = i * dx, y[i] - slope * i * dx
-        a = max(math.ceil((left - lean) * n_sub - 0.5), 0)
-        b = min(math.floor((left + dx - lean) * n_sub - 0.5), last)
-        for line in range(a, b + 1):
-            bottom[line] = max(bottom[line], origin + slope * (line + 0.5) / n_sub + reach)
-        a = max(math.ceil((left + lean) * n_sub - 0.5), 0)
-        b = min(math.floor((left + dx + lean) * n_sub - 0.5), last)
-        for line in range(a, b + 1):
-            top[line] = min(top[line], origin + slope * (line + 0.5) / n_sub - reach)
+    zero = np.float32(0.0)
+    top[:], bottom[:] = _FAR, -_FAR
+    for j in range(near.shape[0]):
+        for line in range(top.size):
+            # everything is loaded first: a load inside a condition would be a branch
+            i, d, h = near[j, line], beyond[j, line], half[j, line]
+            at, along, out = y[i], lean[i], reach[i]
+            here, fall, rise = at + slope[i] * d, d + along, d - along
+            low = here + out if (fall >= zero) & (fall <= dx) else -_FAR
+            high = here - out if (rise >= zero) & (rise <= dx) else _FAR
+            bottom[line] = max(bottom[line], max(at + h, low))
+            top[line] = min(top[line], min(at - h, high))
 
 
 @njit(cache=True, nogil=True)
-def _add_span(cover: NDArray[np.float32], top: float, bottom: float) -> None:
-    i, j = int(top), int(bottom)
-    if i == j:
-        cover[i] += bottom - top
-        return
-    cover[i] += i + 1 - top
-    for p in range(i + 1, j):
-        cover[p] += 1.0
-    cover[j] += bottom - j
+def _blend_column(
+    image: NDArray[np.uint8],
+    column: int,
+    top: NDArray[np.float32],
+    bottom: NDArray[np.float32],
+    first: int,
+    n_sub: int,
+    y_min: np.float32,
+    y_max: np.float32,
+) -> None:
+    """Darken one pixel column by the mean vertical coverage of its ``n_sub`` lines."""
+    zero, one = np.float32(0.0), np.float32(1.0)
+    share = one / np.float32(n_sub)
+    low, high = y_max, y_min
+    for k in range(first, first + n_sub):
+        top[k] = min(max(top[k], y_min), y_max)
+        bottom[k] = min(max(bottom[k], y_min), y_max)
+        low, high = min(low, top[k]), max(high, bottom[k])
+    for p in range(int(low), math.ceil(high)):
+        upper, lower, cover = np.float32(p), np.float32(p + 1), zero
+        for k in range(first, first + n_sub):
+            cover += max(min(bottom[k], lower) - max(top[k], upper), zero)
+        grey = np.float32(image[p, column]) * (one - cover * share)
+        image[p, column] = np.uint8(grey + np.float32(0.5))
 
 
 @njit(cache=True, nogil=True)
 def draw_traces(
     image: NDArray[np.uint8],
-    rows_y: NDArray[np.float64],
+    rows_y: NDArray[np.float32],
     x0: int,
     dx: float,
     radius: float,
@@ -109,35 +141,64 @@ def draw_traces(
     image
         uint8, shape (height, width); traces are black.
     rows_y
-        Pixel ordinates, shape (n_rows, n_points); point i lies at ``x0 + i*dx``.
+        Pixel ordinates, float32, shape (n_rows, n_points); point i lies at ``x0 + i*dx``.
     x0, dx
         Left edge and spacing in pixels; pixel p covers ``[p, p+1)``.
     radius
         Half the line width in pixels.
     n_sub
-        Sub-columns per pixel.
+        Lines per pixel column.
     y_min, y_max
         Strokes are cut to this range.
     """
     n_rows, n_points = rows_y.shape
     n_columns = min(image.shape[1] - x0, math.ceil((n_points - 1) * dx + radius))
     n_lines = n_columns * n_sub
-    first, half = _disc_plan(n_lines, n_sub, n_points, dx, radius)
-    top, bottom = np.empty(n_lines), np.empty(n_lines)
-    cover = np.zeros(image.shape[0] + 1, dtype=np.float32)
+    near, half, beyond = _disc_plan(n_lines, n_sub, n_points, dx, radius)
+    top, bottom = np.empty(n_lines, dtype=np.float32), np.empty(n_lines, dtype=np.float32)
+    slope = np.empty(n_points, dtype=np.float32)
+    lean, reach = np.empty_like(slope), np.empty_like(slope)
+    step, r, low, high = np.float32(dx), np.float32(radius), np.float32(y_min), np.float32(y_max)
     for row in range(n_rows):
-        _stroke_spans(rows_y[row], dx, radius, n_sub, first, half, top, bottom)
+        y = rows_y[row]
+        _fill_pieces(y, step, r, slope, lean, reach)
+        _stroke_spans(y, step, slope, lean, reach, near, half, beyond, top, bottom)
         for column in range(n_columns):
-            low, high = 1e9, -1e9
-            for line in range(column * n_sub, (column + 1) * n_sub):
-                t, b = max(top[line], y_min), min(bottom[line], y_max)
-                if t < b:
-                    _add_span(cover, t, b)
-                    low, high = min(low, t), max(high, b)
-            for p in range(int(max(low, 0.0)), int(high) + 1):
-                white = 1.0 - cover[p] / n_sub
-                image[p, x0 + column] = int(image[p, x0 + column] * white + 0.5)
-                cover[p] = 0.0
+            _blend_column(image, x0 + column, top, bottom, column * n_sub, n_sub, low, high)
+
+
+@njit(cache=True, nogil=True)
+def cap_clips(
+    image: NDArray[np.uint8],
+    is_clipped: NDArray[np.bool_],
+    is_up: NDArray[np.bool_],
+    limits_px: NDArray[np.int64],
+    x0: int,
+    dx: float,
+    cap_px: int,
+) -> None:
+    """Blacken a bar at the limit over every clipped sample, in place.
+
+    Parameters
+    ----------
+    image
+        Any numeric type, shape (height, width); black is 0.
+    is_clipped, is_up
+        bool, shape (n_rows, n_points): which samples, and at which limit.
+    limits_px
+        int, shape (n_rows, 2): upper and lower limit of each row.
+    x0, dx
+        As in :func:`draw_traces`.
+    cap_px
+        Height of the bar, inside the limit.
+    """
+    n_rows, n_points = is_clipped.shape
+    for row in range(n_rows):
+        for i in range(n_points):
+            if is_clipped[row, i]:
+                top = limits_px[row, 0] if is_up[row, i] else limits_px[row, 1] - cap_px
+                x = int(x0 + i * dx)
+                image[top : top + cap_px, x : min(x + 2, image.shape[1])] = 0
 
 
 @njit(cache=True, nogil=True)

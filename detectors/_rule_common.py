@@ -56,7 +56,7 @@ def make_finding(
 
     Rounding keeps the bytes of a table the same where a compiler orders a sum differently.
     """
-    side, region = side_and_region(channels)
+    side, region = side_and_region(tuple(channels))
     t0_s, t1_s = max(span_s[0], 0.0), min(span_s[1], float(SEGMENT_S))
     return Finding(
         segment_id=segment_id,

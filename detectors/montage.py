@@ -7,7 +7,7 @@ the average reference, and tables derived from electrode names. Words for region
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,7 +134,8 @@ def electrodes_of(row_name: str) -> tuple[str, ...]:
     return tuple(row_name.split("-"))
 
 
-def side_and_region(row_names: Sequence[str]) -> tuple[str, str]:
+@cache
+def side_and_region(row_names: tuple[str, ...]) -> tuple[str, str]:
     """Return the side of all rows together and the region of the leading one.
 
     Names outside the 10-20 system (such as ``FT9-FT10``) have no region word; a row that carries

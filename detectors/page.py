@@ -122,7 +122,7 @@ def display_filter(rows_uv: NDArray[np.float32], style: PageStyle) -> NDArray[np
 
 def trace_ordinates(
     shown_uv: NDArray[np.float32], geometry: PageGeometry
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Turn display voltages into pixel ordinates.
 
     Parameters
@@ -134,17 +134,21 @@ def trace_ordinates(
 
     Returns
     -------
-    y_px : float64, shape (n_rows, N_TIMES)
+    y_px : float32, shape (n_rows, N_TIMES)
         Clipped to each row's limits and rounded to 1/256 px, so that the last bit of a transform
         does not reach the picture.
     is_clipped : bool, same shape
     """
-    radius = geometry.style.line_px / 2
-    limits = np.array([geometry.limits_px(row) for row in range(len(geometry.rows))])
+    style = geometry.style
+    limits = np.array([geometry.limits_px(row) for row in range(len(geometry.rows))], np.float32)
+    radius = np.float32(style.line_px / 2)
     low, high = limits[:, :1] + radius, limits[:, 1:] - radius
-    y = np.asarray(geometry.baselines_px)[:, None] + shown_uv / geometry.style.uv_per_px
-    y = np.rint(y * 256.0) / 256.0
-    return np.clip(y, low, high), (y < low) | (y > high)
+    y = shown_uv * np.float32(256 / style.uv_per_px)
+    np.rint(y, out=y)
+    y *= np.float32(1 / 256)
+    y += np.asarray(geometry.baselines_px, np.float32)[:, None]
+    clipped = np.clip(y, low, high)
+    return clipped, clipped != y
 
 
 def render_page(
@@ -222,7 +226,7 @@ CLIP_MARK_PX = 4
 
 def mark_clips(
     image: NDArray[Any],
-    y_px: NDArray[np.float64],
+    y_px: NDArray[np.float32],
     is_clipped: NDArray[np.bool_],
     geometry: PageGeometry,
 ) -> None:
@@ -237,13 +241,16 @@ def mark_clips(
     geometry
         Geometry of the same rows.
     """
+    from detectors._page_kernels import cap_clips
+
+    if not is_clipped.any():
+        return
     style = geometry.style
-    for row, sample in zip(*np.nonzero(is_clipped), strict=True):
-        low, high = geometry.limits_px(int(row))
-        is_up = y_px[row, sample] < geometry.baselines_px[row]
-        top = round(low) if is_up else round(high) - CLIP_MARK_PX
-        x = int(geometry.time_to_x(sample / SFREQ_HZ))
-        image[top : top + CLIP_MARK_PX, x : min(x + 2, style.width_px)] = 0
+    limits = np.array([geometry.limits_px(row) for row in range(len(geometry.rows))])
+    is_up = y_px < np.asarray(geometry.baselines_px)[:, None]
+    dx = style.px_per_s / SFREQ_HZ
+    whole = np.rint(limits).astype(np.int64)
+    cap_clips(image, is_clipped, is_up, whole, style.gutter_px, dx, CLIP_MARK_PX)
 
 
 @functools.lru_cache(maxsize=16)

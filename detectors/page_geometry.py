@@ -207,10 +207,8 @@ def page_geometry(
     ValueError
         If the montage is unknown or the schema has no rows.
     """
-    if page_montage(schema, montage) == "longitudinal_bipolar":
-        rows = LB18_NAMES
-    else:
-        rows = schema.ch_names
+    shown = page_montage(schema, montage)
+    rows = LB18_NAMES if shown == "longitudinal_bipolar" else schema.ch_names
     if not rows:
         raise ValueError(f"channel schema {schema.name!r} has no rows to draw")
     steps = [

@@ -174,7 +174,7 @@ def _finding(segment_id: str, burst: Sequence[_Group], detector: str) -> Finding
     ]
     if burst[0].kind == "lateral_eye":
         measures += _gaze(burst[0])
-    side, region = side_and_region(channels)
+    side, region = side_and_region(tuple(channels))
     return Finding(
         segment_id=segment_id,
         kind=burst[0].kind,

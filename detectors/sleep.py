@@ -26,7 +26,7 @@ from detectors._rule_common import (
 )
 from detectors.montage import rows_of
 from detectors.row_statistics import SLOW_HZ, RowStatistics
-from detectors.slow_waves import find_slow_waves, slow_view
+from detectors.slow_waves import find_slow_waves, slow_views
 from detectors.spectra import SpectralFeatures
 from detectors.types import CANONICAL19, SFREQ_HZ, Finding, RuleResult, SegmentBatch
 
@@ -62,6 +62,7 @@ _CENTRAL = rows_of("C3", "Cz", "C4")
 _FRONTOCENTRAL = rows_of("F3", "Fz", "F4", "C3", "Cz", "C4")
 _OCCIPITAL = rows_of("O1", "O2")
 _FRONTOPOLAR = rows_of("Fp1", "Fp2")
+_SLOW_ROWS = np.concatenate([_FRONTOPOLAR, _FRONTOCENTRAL, _OCCIPITAL])
 _SIGMA_ROWS = rows_of("C3", "Cz", "C4", "F3", "Fz", "F4", "O1", "O2")
 _IS_CENTRAL, _IS_FRONTAL, _IS_OCCIPITAL = slice(0, 3), slice(3, 6), slice(6, 8)
 _BIPOLAR = "needs single electrodes"
@@ -89,10 +90,15 @@ def find_sleep(
         kinds = ("spindle", "kcomplex", "slow_wave")
         return sum((conclude(batch.segment_ids, k, [], reasons) for k in kinds), RuleResult())
     clean = usable & spectra.is_live[..., None]
+    sharp = np.zeros_like(statistics.slow_uv)
+    smooth = np.zeros_like(statistics.slow_uv)
+    views = slow_views(statistics.slow_uv[:, _SLOW_ROWS], 5, 11)
+    sharp[:, _SLOW_ROWS], smooth[:, _SLOW_ROWS] = views
+    sharp[~spectra.is_live] = smooth[~spectra.is_live] = 0.0
     return (
         find_spindles(batch, spectra.is_live, clean)
-        + find_kcomplexes(batch, spectra.is_live, statistics.slow_uv, clean)
-        + find_slow_waves(batch, spectra.is_live, statistics.slow_uv, clean)
+        + find_kcomplexes(batch, spectra.is_live, sharp, clean)
+        + find_slow_waves(batch, smooth, clean)
     )
 
 
@@ -208,7 +214,7 @@ def _sigma_measures(
 def find_kcomplexes(
     batch: SegmentBatch,
     is_live: NDArray[np.bool_],
-    slow_uv: NDArray[np.float32],
+    view: NDArray[np.float32],
     clean: NDArray[np.bool_],
 ) -> RuleResult:
     """Find K-complexes: negative, then positive, 0.5-2 s, frontal, clear of the background.
@@ -217,13 +223,12 @@ def find_kcomplexes(
     ----------
     batch, is_live, clean
         As for :func:`find_spindles`.
-    slow_uv
-        Rows at 40 Hz, shape (n, 19, 400).
+    view
+        Rows at 40 Hz from :func:`detectors.slow_waves.slow_views`, 5 samples wide, dead rows zero;
+        shape (n, 19, 400).
     """
     frontal_s = clean[:, _FRONTAL].sum(-1).max(1)
     is_judged = frontal_s >= _L["clean_s"]
-    view = slow_view(slow_uv, 5)
-    view[~is_live] = 0.0
     n_front = is_live[:, _FRONTAL].sum(1)
     front = view[:, _FRONTAL].sum(1) / np.maximum(n_front, 1)[:, None]
     seconds = front.reshape(len(batch), -1, SLOW_HZ)

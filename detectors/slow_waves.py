@@ -46,33 +46,33 @@ _FRONTOPOLAR = rows_of("Fp1", "Fp2")
 _OCCIPITAL = rows_of("O1", "O2")
 
 
-def slow_view(slow_uv: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    """Smooth rows at 40 Hz and remove their 2-s moving mean.
+def slow_views(slow_uv: NDArray[np.float32], *widths: int) -> tuple[NDArray[np.float32], ...]:
+    """Smooth rows at 40 Hz and remove their 2-s moving mean, for several widths at once.
 
     Parameters
     ----------
     slow_uv
         Shape (..., n_times), at 40 Hz.
-    width
-        Odd number of samples to smooth over.
+    widths
+        Odd numbers of samples to smooth over; ends are padded by their own value.
     """
-    smooth = _moving_mean(slow_uv, width)
-    view: NDArray[np.float32] = smooth - _moving_mean(slow_uv, 2 * SLOW_HZ + 1)
-    return view
-
-
-def _moving_mean(rows: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    """Centred moving mean, ends padded by their own value; ``width`` is odd."""
-    half = width // 2
-    padded = np.pad(rows, [(0, 0)] * (rows.ndim - 1) + [(half + 1, half)], mode="edge")
+    reach = SLOW_HZ
+    padded = np.pad(slow_uv, [(0, 0)] * (slow_uv.ndim - 1) + [(reach + 1, reach)], mode="edge")
     total = np.cumsum(padded, axis=-1, dtype=np.float64)
-    return ((total[..., width:] - total[..., :-width]) / width).astype(np.float32)
+
+    def mean(width: int) -> NDArray[np.float64]:
+        inset = reach - width // 2
+        span = slow_uv.shape[-1]
+        upper = total[..., inset + width : inset + width + span]
+        return np.asarray((upper - total[..., inset : inset + span]) / width)
+
+    drift = mean(2 * reach + 1)
+    return tuple((mean(width) - drift).astype(np.float32) for width in widths)
 
 
 def find_slow_waves(
     batch: SegmentBatch,
-    is_live: NDArray[np.bool_],
-    slow_uv: NDArray[np.float32],
+    view: NDArray[np.float32],
     clean: NDArray[np.bool_],
 ) -> RuleResult:
     """Find stretches of frontal waves of 0.5-2 Hz above 75 uV peak-to-peak.
@@ -82,12 +82,14 @@ def find_slow_waves(
 
     Parameters
     ----------
-    batch, is_live, slow_uv, clean
-        As for :func:`find_kcomplexes`.
+    batch
+        Segments of ``referential19``.
+    view
+        Rows at 40 Hz from :func:`slow_views`, 11 samples wide, dead rows zero; shape (n, 19, 400).
+    clean
+        bool, shape (n, 19, 10): usable seconds of live rows.
     """
     is_judged = clean[:, _FRONTAL].sum(-1).max(1) >= _L["clean_s"]
-    view = slow_view(slow_uv, 11)
-    view[~is_live] = 0.0
     waves: list[list[Box]] = [[] for _ in batch.segment_ids]
     front = view[:, _FRONTAL]
     flat = front.reshape(-1, front.shape[-1])

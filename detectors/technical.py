@@ -129,6 +129,8 @@ def find_pops(
     is_steep = statistics.cell_step_uv >= limit["pop_step_uv"]
     segment, row, cell = np.nonzero(is_steep & spectra.is_live[..., None])
     time = _step_time(batch.data_uv, segment, row, cell)
+    is_held = np.abs(_level_change(statistics.slow_uv, segment, time, row)) >= limit["pop_step_uv"]
+    segment, row, cell, time = segment[is_held], row[is_held], cell[is_held], time[is_held]
     change = _level_change(statistics.slow_uv, segment, time)
     change[~spectra.is_live[segment]] = 0.0
     k = np.arange(segment.size)
@@ -207,15 +209,21 @@ def _jump(
 
 
 def _level_change(
-    slow_uv: NDArray[np.float32], segment: NDArray[np.intp], time: NDArray[np.intp]
+    slow_uv: NDArray[np.float32],
+    segment: NDArray[np.intp],
+    time: NDArray[np.intp],
+    row: NDArray[np.intp] | None = None,
 ) -> NDArray[np.float32]:
-    """Mean of the 0.1 s after a step minus mean of the 0.1 s before, all rows; 25 ms left out."""
+    """Mean of the 0.1 s after a step minus mean of the 0.1 s before; 25 ms left out.
+
+    Of one row per step, shape (n_steps,), or of all, shape (n_steps, n_channels).
+    """
     n_slow = slow_uv.shape[-1]
-    middle = time * SLOW_HZ // SFREQ_HZ
+    middle = (time * SLOW_HZ // SFREQ_HZ)[:, None]
     reach = np.arange(2, 6)
-    k = segment[:, None]
-    after = slow_uv[k, :, np.minimum(middle[:, None] + reach, n_slow - 1)].mean(1)
-    before = slow_uv[k, :, np.maximum(middle[:, None] - reach, 0)].mean(1)
+    rows = slice(None) if row is None else row[:, None]
+    after = slow_uv[segment[:, None], rows, np.minimum(middle + reach, n_slow - 1)].mean(1)
+    before = slow_uv[segment[:, None], rows, np.maximum(middle - reach, 0)].mean(1)
     change: NDArray[np.float32] = after - before
     return change
 

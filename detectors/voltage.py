@@ -123,8 +123,9 @@ def find_asymmetry(
     left, right = (np.array(side) for side in zip(*pairs, strict=True))
     live = spectra.is_live[:, left] & spectra.is_live[:, right]
     is_clean = usable[:, left] & usable[:, right] & live[..., None]
+    seconds = statistics.second_p2p_uv()
     p2p = np.where(is_clean[:, :, None], np.stack(
-        [statistics.second_p2p_uv()[:, side] for side in (left, right)], axis=2
+        [seconds[:, side] for side in (left, right)], axis=2
     ), np.nan)  # fmt: skip
     is_judged = is_clean.sum(-1) >= _L["clean_s"]
     p2p[~is_judged] = 0.0
@@ -149,7 +150,7 @@ def find_asymmetry(
                 VERSION,
             )  # fmt: skip
             # both hemispheres take part; the side is the larger one's
-            side, region = side_and_region(names[:1])
+            side, region = side_and_region((names[0],))
             findings.append(replace(finding, side=side, region=region))
     reason = "no homologous pair with 4 clean seconds on both sides"
     reasons = ["" if any_pair else reason for any_pair in is_judged.sum(1) > 0]

@@ -9,6 +9,7 @@ dialogues have their own modules; whether a caption agrees with its facts is che
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,7 +19,10 @@ from detectors.vocabulary import CLINICAL_BANDS, KINDS
 from prompts import words
 from prompts.event_words import Sentence, event_sentences, masked_sentences, single
 from prompts.facts import FindingFact, PageFacts
+from prompts.grounding import check_grounding
 from prompts.limits import forbidden_claims
+
+log = logging.getLogger(__name__)
 
 Variant = Literal["label_free", "label_aware"]
 VARIANTS: tuple[Variant, ...] = ("label_free", "label_aware")
@@ -35,6 +39,7 @@ _KINDS_OF: dict[Family, tuple[str, ...]] = {
     family: tuple(k for k, kind in KINDS.items() if kind.family == family)
     for family in ("background", "sleep", "epileptiform", "artifact")
 }
+_EMPTY_LABELS = frozenset({"", "unknown"})
 _STAGE_WORDS = {"W": "Wake", "R": "REM"}
 
 
@@ -93,12 +98,18 @@ def write_caption(facts: PageFacts, variant: Variant = "label_free", seed: int =
 def caption_rows(facts: PageFacts, seed: int = 0) -> Iterator[dict[str, Any]]:
     """Yield the rows of table ``captions`` for one page, one per variant.
 
-    The label-aware row is left out where the corpus has neither stage nor label for the page.
+    Every sentence is checked against the facts first; one that is not supported is left out and
+    logged with its cause, so what is stored is grounded. The label-aware row is left out where the
+    corpus says nothing about the page.
     """
-    for variant in VARIANTS:
-        if variant == "label_aware" and not (facts.labels or facts.stage_context):
-            continue
-        caption = write_caption(facts, variant, seed)
+    written = write_caption(facts, "label_aware", seed)
+    kept = tuple(_grounded(written.sentences, facts))
+    unlabelled = tuple(s for s in kept if s.section != "state")
+    variants: dict[Variant, tuple[Sentence, ...]] = {"label_free": unlabelled}
+    if len(kept) > len(unlabelled):
+        variants["label_aware"] = kept
+    for variant, sentences in variants.items():
+        caption = Caption(facts.segment_id, variant, sentences)
         yield {
             "sample_id": words.sample_id("caption", facts.segment_id, variant, seed),
             "segment_id": facts.segment_id,
@@ -109,6 +120,15 @@ def caption_rows(facts: PageFacts, seed: int = 0) -> Iterator[dict[str, Any]]:
                 for s in caption.sentences
             ],
         }
+
+
+def _grounded(sentences: tuple[Sentence, ...], facts: PageFacts) -> Iterator[Sentence]:
+    report = check_grounding(sentences, facts)
+    for sentence, checked in zip(sentences, report.sentences, strict=True):
+        if checked.verdict == "supported":
+            yield sentence
+        else:
+            log.warning("segment %s: %s: %s", facts.segment_id, checked.verdict, checked.cause)
 
 
 def _montage(facts: PageFacts, seed: int) -> list[Sentence]:
@@ -132,7 +152,9 @@ def _montage(facts: PageFacts, seed: int) -> list[Sentence]:
             ),
             seed, facts.segment_id, "montage",
         )  # fmt: skip
-    names = words.channels(facts.recorded, ())
+    names = words.join(facts.recorded)
+    if n_recorded > words.MAX_LISTED:
+        names = f"first {words.join(facts.recorded[:3])}"
     text = frame.format(n=n_recorded, of=n_rows, low=low, high=high, names=names)
     evidence = tuple(facts.column(c) for c in ("mask", "channel_schema", "band_high_hz"))
     sentences = [Sentence(text, "montage", evidence)]
@@ -151,9 +173,15 @@ def _state(facts: PageFacts, seed: int) -> list[Sentence]:
         stage = _STAGE_WORDS.get(facts.stage_context, facts.stage_context)
         text = f"The 30-s epoch around this page is scored {stage} in the corpus."
         sentences.append(Sentence(text, "state", (facts.column("stage_context"),)))
+    by_scope: dict[str, list[str]] = {}
     for scope, name, value, _ in facts.labels:
+        if name == "stage" or value in _EMPTY_LABELS:
+            continue
         shown = f"{name}: {value}".replace('"', "'")
-        text = f'At {scope} level the corpus gives the label "{shown}".'
+        by_scope.setdefault(scope, []).append(f'"{shown}"')
+    for scope, shown_labels in by_scope.items():
+        noun = "label" if len(shown_labels) == 1 else "labels"
+        text = f"At {scope} level the corpus gives the {noun} {words.join(shown_labels)}."
         sentences.append(Sentence(text, "state", (facts.column("labels"),)))
     return sentences
 
@@ -200,12 +228,12 @@ def _dominant_rhythm(facts: PageFacts, finding: FindingFact, seed: int) -> str:
     frame = words.pick(
         (
             "Dominant rhythm of {hz}{band}{place}.",
-            "The dominant rhythm has {hz}{band}{place}.",
-            "The rhythm that stands out most has {hz}{band}{place}.",
+            "The dominant rhythm is {hz}{band}{place}.",
+            "The rhythm that stands out most is {hz}{band}{place}.",
         ),
         seed, facts.segment_id, "dominant_rhythm",
     )  # fmt: skip
-    place = f" at {words.channels(finding.channels, facts.recorded)}" if finding.channels else ""
+    place = f", at {words.channels(finding.channels, facts.recorded)}" if finding.channels else ""
     return frame.format(
         hz=words.hz(frequency), band=f" ({named} band)" if named else "", place=place
     )

@@ -108,7 +108,7 @@ _HIGHEST = re.compile(
     r"\b(?:highest|most|largest) (?:signal )?energy\b[^.;]*?\b(?:at|in|is|:)\s+(?P<name>[A-Z][\w-]*)",
     re.I,
 )
-_LABEL = re.compile(r'\blabels? "([^"]*)"')
+_LABELS = re.compile(r'\blabels? ("[^"]*"(?:(?:, | and )"[^"]*")*)')
 _STAGE = re.compile(r"\bscored (Wake|W|N[123]|R|REM) in the corpus")
 _STAGE_CODES = {"Wake": "W", "REM": "R"}
 
@@ -297,7 +297,7 @@ def highest_channels(clause: str) -> list[str]:
 
 def cited_labels(clause: str) -> list[str]:
     """Read the corpus labels a text quotes."""
-    return _LABEL.findall(clause)
+    return [label for quoted in _LABELS.findall(clause) for label in quoted.split('"')[1::2]]
 
 
 def cited_stages(clause: str) -> list[str]:

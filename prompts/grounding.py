@@ -213,6 +213,7 @@ def _check_places(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
         known |= {p for n in pool.facts.schema.ch_names for p in (n, *n.split("-"))}
     if pool.columns & {"tier", "energy_uv2", "highest_channel"}:
         known |= set(pool.facts.tiers)
+    known |= {n for reason in pool.reasons for n in claims.channels(reason)}
     for name in clause.channels:
         if name not in known:
             return "contradicted", f"{name} is not among the channels of the evidence"

@@ -327,16 +327,16 @@ def _finding_entry(finding: FindingFact) -> dict[str, Any]:
         "channels": list(finding.channels),
         "side": finding.side,
         "region": finding.region,
-        "t0_s": round(finding.t0_s, 2),
-        "t1_s": round(finding.t1_s, 2),
-        "duration_s": round(finding.duration_s, 3),
+        "t0_s": round(finding.t0_s, 3),
+        "t1_s": round(finding.t1_s, 3),
+        "duration_s": round(finding.duration_s, 4),
         "count": finding.count,
         "hedge": words.hedge(finding),
     }
     if finding.frequency_hz is not None:
-        entry["frequency_hz"] = round(finding.frequency_hz, 2)
+        entry["frequency_hz"] = round(finding.frequency_hz, 4)
     if finding.amplitude_uv is not None:
-        entry["amplitude_uv"] = round(finding.amplitude_uv, 1)
+        entry["amplitude_uv"] = round(finding.amplitude_uv, 4)
         entry["amplitude_word"] = finding.amplitude_word
     percent = words.percent(finding)
     return entry if percent is None else entry | {"percent": percent}

@@ -91,6 +91,11 @@ def moment(value_s: float) -> str:
     return f"{round(value_s, 1):g}"
 
 
+def uv2(value: float) -> str:
+    """Write a power as a bare number of uV^2 to three digits, never with an exponent."""
+    return f"{float(f'{value:.3g}'):f}".rstrip("0").rstrip(".")
+
+
 def voltage(finding: FindingFact) -> str:
     """Write a finding's voltage with what it measures (``85 µV peak-to-peak``), or nothing."""
     if finding.amplitude_uv is None:

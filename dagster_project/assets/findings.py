@@ -112,6 +112,7 @@ def findings(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Mate
             store.read("rule_findings", shard).to_dicts(),
             store.read("rule_judgements", shard).to_dicts(),
             store.read("waveform_events", shard).to_dicts(),
+            detector=_detector_of(store, shard),
         )
     return write(
         workspace,
@@ -125,6 +126,12 @@ def findings(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Mate
         },
         metadata=_finding_metadata(found),
     )
+
+
+def _detector_of(store: TableStore, shard: str) -> str:
+    """Return the weights that read the shard; a shard without any box was read too."""
+    manifest = store.manifest("waveform_events", shard)
+    return str(manifest.provenance["detector"]) if manifest else ""
 
 
 def _batches(store: TableStore, shard: str) -> Iterator[SegmentBatch]:

@@ -87,7 +87,8 @@ class _Watch:
         n_nan = sum(start <= at < stop for at in self._nan)
         if n_nan:
             return CorpusError("nan", f"{n_nan} sample times are not numbers")
-        if not self._still[start // self._stride + 1 : stop // self._stride].all():
+        inside = slice(-(-start // self._stride) + 1, -(-stop // self._stride))
+        if not self._still[inside].all():
             return None
         base = self._run.start_sample
         native = self._traces.stored(base + start, base + stop)

@@ -209,7 +209,7 @@ _SEIZURE_LINE = re.compile(r"Seizure\s*(?:\d+\s+)?(Start|End) Time\s*:\s*(\d+)\s
 _SEIZURE_COUNT = re.compile(r"Number of Seizures in File\s*:\s*(\d+)", re.I)
 
 
-def _chb_section(text: str, file_name: str) -> str | None:
+def chb_section(text: str, file_name: str) -> str | None:
     """Return the lines of a summary about one file."""
     for section in re.split(r"(?m)^File Name\s*:\s*", text)[1:]:
         if section.split("\n", 1)[0].strip() == file_name:
@@ -217,7 +217,7 @@ def _chb_section(text: str, file_name: str) -> str | None:
     return None
 
 
-def _chb_seizures(section: str, duration_s: float) -> list[tuple[float, float]]:
+def chb_seizures(section: str, duration_s: float) -> list[tuple[float, float]]:
     found = _SEIZURE_LINE.findall(section)
     starts = [float(t) for edge, t in found if edge.lower() == "start"]
     ends = [float(t) for edge, t in found if edge.lower() == "end"]
@@ -238,13 +238,13 @@ def read_chb_mit(request: LabelRequest) -> RecordingLabels:
     """
     band, sex = _chb_subject(request)
     text = _sidecar_text(_nearest(request.path, f"{request.subject}-summary.txt"))
-    section = None if text is None else _chb_section(text, request.path.name)
+    section = None if text is None else chb_section(text, request.path.name)
     if section is None:
         why = "no summary" if text is None else "not named in the summary"
         unknown = Label("recording", "seizure", "unknown", why)
         return RecordingLabels(labels=(unknown,), age_band=band, sex=sex)
     source = f"{request.subject}-summary.txt"
-    seizures = _chb_seizures(section, request.duration_s)
+    seizures = chb_seizures(section, request.duration_s)
     whole = Label("recording", "seizure", "present" if seizures else "absent", source)
     here = Label("segment", "seizure", "present", source)
     return RecordingLabels(

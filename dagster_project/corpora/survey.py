@@ -20,6 +20,9 @@ MEDIAN_SAMPLES = 50_000
 """Samples a channel's median is taken from, evenly spread: plenty for a factor of a thousand."""
 PLAUSIBLE_UV = (0.5, 500.0)
 """Median absolute value of scalp EEG, per channel (``corpora.md`` 2, rule 1)."""
+TYPICAL_UV = (2.0, 100.0)
+"""Where nearly all scalp EEG lies: a slip of unit is named only if undoing it leads here
+(engineering default)."""
 UNIT_SLIPS = (1e6, 1e3, 1e-3, 1e-6)
 """Factors between V, mV, uV and nV."""
 
@@ -83,6 +86,6 @@ def check_amplitude(median_uv: NDArray[np.float64]) -> None:
     if low <= typical <= high:
         return
     detail = f"median absolute value {typical:.3g} uV; {low:g}-{high:g} uV is plausible"
-    if any(low <= typical * factor <= high for factor in UNIT_SLIPS):
+    if any(TYPICAL_UV[0] <= typical * factor <= TYPICAL_UV[1] for factor in UNIT_SLIPS):
         raise CorpusError("wrong_unit", detail + ", and so it would be in another unit")
     raise CorpusError("implausible_amplitude", detail)

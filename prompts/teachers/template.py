@@ -172,11 +172,16 @@ def _energy(payload: Payload, seed: int) -> list[Said]:
     energy = payload["energy"]
     tiers = {entry["tier"]: entry["channels"] for entry in energy["tiers"]}
     forms = (
-        "The highest energy lies at {name} ({value:.3g} µV²).",
-        "The highest energy, {value:.3g} µV², is at {name}.",
+        "The highest energy lies at {name} ({value} µV²).",
+        "The highest energy, {value} µV², is at {name}.",
     )
     form = words.pick(forms, seed, "", "energy")
-    said = [(form.format(name=energy["highest_channel"], value=energy["energy_uv2"]), ["energy"])]
+    said = [
+        (
+            form.format(name=energy["highest_channel"], value=words.uv2(energy["energy_uv2"])),
+            ["energy"],
+        )
+    ]
     named = [
         f"{tier} energy: {words.join(tiers[tier])}" for tier in ("high", "medium") if tiers[tier]
     ]
@@ -218,7 +223,7 @@ def _finding(entry: Payload) -> str:
     parts = [" ".join(filter(None, head))]
     if "frequency_hz" in entry:
         parts.append(words.hz(entry["frequency_hz"]))
-    if "amplitude_uv" in entry:
+    if "amplitude_uv" in entry and entry["kind"] != "asymmetry":
         parts.append(f"{words.uv(entry['amplitude_uv'])} {entry['amplitude_word']}".strip())
     if "percent" in entry and entry["kind"] == "asymmetry":
         parts.append(f"larger on the {entry['side']} by {entry['percent']} %")

@@ -56,3 +56,31 @@ def _write(
 def write_edf() -> WriteEdf:
     """Return a writer of EDF files: path, data in microvolts, and keywords."""
     return _write
+
+
+def _write_gaps(
+    path: Path, onsets_s: Sequence[float], spr: int = 100, seed: int = 5
+) -> NDArray[np.int64]:
+    """Write an EDF+D file by hand: one signal, one-second records at the given onsets."""
+    samples = np.random.default_rng(seed).integers(-2000, 2000, (len(onsets_s), spr))
+    rows = [("EEG Cz", "uV", -3276.8, 3276.7, spr), ("EDF Annotations", "", -1, 1, 20)]
+    head = b"0".ljust(8) + b"X X X X".ljust(80) + b"Startdate X X X X".ljust(80)
+    head += b"01.01.0000.00.00" + str(256 * 3).encode().ljust(8) + b"EDF+D".ljust(44)
+    head += str(len(onsets_s)).encode().ljust(8) + b"1".ljust(8) + b"2".ljust(4)
+    for width, texts in (
+        (16, [r[0] for r in rows]), (80, ["", ""]), (8, [r[1] for r in rows]),
+        (8, [r[2] for r in rows]), (8, [r[3] for r in rows]), (8, [-32768] * 2),
+        (8, [32767] * 2), (80, ["", ""]), (8, [r[4] for r in rows]), (32, ["", ""]),
+    ):  # fmt: skip
+        head += b"".join(str(t).encode().ljust(width) for t in texts)
+    body = b""
+    for onset, record in zip(onsets_s, samples, strict=True):
+        body += record.astype("<i2").tobytes() + f"+{onset:g}\x14\x14\0".encode().ljust(40, b"\0")
+    path.write_bytes(head + body)
+    return samples
+
+
+@pytest.fixture(scope="session")
+def edf_plus_d() -> Callable[..., NDArray[np.int64]]:
+    """Return a writer of EDF+D files with gaps: path and record onsets."""
+    return _write_gaps

@@ -17,6 +17,7 @@ from dagster_project.corpora.errors import CAUSES, CorpusError
 from dagster_project.corpora.readers import Run, open_recording
 
 WriteEdf = Callable[..., Path]
+WriteGaps = Callable[..., np.ndarray]
 
 
 def read_all(path: Path, indices: list[int]) -> np.ndarray:
@@ -49,26 +50,6 @@ def patched(source: Path, target: Path, **fields: str) -> Path:
         raw[at : at + width] = value.encode("latin-1").ljust(width)[:width]
     target.write_bytes(raw)
     return target
-
-
-def edf_plus_d(path: Path, onsets_s: list[float], spr: int = 100, seed: int = 5) -> np.ndarray:
-    """Write an EDF+D file by hand: one signal, one-second records at the given onsets."""
-    samples = np.random.default_rng(seed).integers(-2000, 2000, (len(onsets_s), spr))
-    rows = [("EEG Cz", "uV", -3276.8, 3276.7, spr), ("EDF Annotations", "", -1, 1, 20)]
-    head = b"0".ljust(8) + b"X X X X".ljust(80) + b"Startdate X X X X".ljust(80)
-    head += b"01.01.0000.00.00" + str(256 * 3).encode().ljust(8) + b"EDF+D".ljust(44)
-    head += str(len(onsets_s)).encode().ljust(8) + b"1".ljust(8) + b"2".ljust(4)
-    for width, texts in (
-        (16, [r[0] for r in rows]), (80, ["", ""]), (8, [r[1] for r in rows]),
-        (8, [r[2] for r in rows]), (8, [r[3] for r in rows]), (8, [-32768] * 2),
-        (8, [32767] * 2), (80, ["", ""]), (8, [r[4] for r in rows]), (32, ["", ""]),
-    ):  # fmt: skip
-        head += b"".join(str(t).encode().ljust(width) for t in texts)
-    body = b""
-    for onset, record in zip(onsets_s, samples, strict=True):
-        body += record.astype("<i2").tobytes() + f"+{onset:g}\x14\x14\0".encode().ljust(40, b"\0")
-    path.write_bytes(head + body)
-    return samples
 
 
 @pytest.mark.parametrize("record_s", [1.0, 0.5, 10.0, 30.0])
@@ -156,7 +137,7 @@ def test_annotations_equal_mne(tmp_path: Path, write_edf: WriteEdf) -> None:
     assert [a.duration_s for a in ours] == [4.2, 4.1, 0.0, 5.0]
 
 
-def test_gaps_of_edf_plus_d_split_the_runs(tmp_path: Path) -> None:
+def test_gaps_of_edf_plus_d_split_the_runs(tmp_path: Path, edf_plus_d: WriteGaps) -> None:
     path = tmp_path / "d.edf"
     samples = edf_plus_d(path, [0, 1, 2, 10, 11, 30.5])
     with EdfRecording(path) as recording:
@@ -165,7 +146,7 @@ def test_gaps_of_edf_plus_d_split_the_runs(tmp_path: Path) -> None:
         np.testing.assert_array_equal(traces.stored(0, 600)[0], samples.reshape(-1))
 
 
-def test_records_that_run_backwards_are_refused(tmp_path: Path) -> None:
+def test_records_that_run_backwards_are_refused(tmp_path: Path, edf_plus_d: WriteGaps) -> None:
     path = tmp_path / "d.edf"
     edf_plus_d(path, [0, 1, 0.5, 2])
     with EdfRecording(path) as recording, pytest.raises(CorpusError) as caught:

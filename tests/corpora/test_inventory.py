@@ -59,7 +59,7 @@ BAD: dict[str, tuple[str, BadFile]] = {
     ),
     "too large": (
         "implausible_amplitude",
-        lambda p, w: w(p, noise(19, 7680, 2e10), half_range=9e10, unit="nV"),
+        lambda p, w: w(p, noise(19, 7680, 900), half_range=9999),
     ),
     "flat": ("flat", lambda p, w: w(p, np.zeros((19, 7680)))),
     "short": ("too_short", lambda p, w: w(p, duration_s=9)),

@@ -28,9 +28,7 @@ def test_every_visible_character_has_ink() -> None:
     assert [c for c, has_ink in zip(CHARACTERS, inked, strict=True) if not has_ink] == [" "]
 
 
-@pytest.mark.parametrize(
-    ("anchor", "side"), [("left", 1), ("right", -1)], ids=["left", "right"]
-)
+@pytest.mark.parametrize(("anchor", "side"), [("left", 1), ("right", -1)], ids=["left", "right"])
 def test_anchor_says_on_which_side_text_lies(anchor: str, side: int) -> None:
     image = np.full((40, 200), 255, dtype=np.uint8)
 

@@ -90,12 +90,15 @@ def test_checkpoint_of_other_tensors_is_refused(
 
 def test_failed_replacement_leaves_the_old_folder(tmp_path: Path) -> None:
     target = tmp_path / "model"
-    write_folder(target, lambda part: (part / "a").write_text("old") and None)
+
+    def succeed(part: Path) -> None:
+        (part / "a").write_text("old")
 
     def fail(part: Path) -> None:
         (part / "a").write_text("half")
         raise RuntimeError("stopped")
 
+    write_folder(target, succeed)
     with pytest.raises(RuntimeError, match="stopped"):
         write_folder(target, fail)
     assert _contents(tmp_path) == ["model"]

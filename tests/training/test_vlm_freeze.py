@@ -32,9 +32,9 @@ def test_one_step_moves_exactly_the_trained_tensors(
 ) -> None:
     one_step = {"max_steps": 1, "warmup_ratio": 0.0}
     made = recipe(stage1=one_step, stage2=one_step)
-    request = StageRequest("test", made, stage, release, tmp_path, base_folder)  # type: ignore[arg-type]
+    request = StageRequest("test", made, stage, release, tmp_path / "out", base_folder)  # type: ignore[arg-type]
     run_stage(request)
-    before, after = _tensors(base_folder), _tensors(tmp_path / "model")
+    before, after = _tensors(base_folder), _tensors(tmp_path / "out")
     assert before.keys() == after.keys()
     moved = {name for name in before if not before[name].equal(after[name])}
     expected = {name for name in before if component_of(name) in moved_parts}

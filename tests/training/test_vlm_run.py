@@ -50,8 +50,17 @@ def ask(release: Path, recipe: Callable[..., Recipe], tmp_path: Path) -> Request
     return make
 
 
-def _bytes(folder: Path) -> dict[str, bytes]:
-    return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
+TIMED_FILES = ("metrics.jsonl", "result.json")
+
+
+def _bytes(folder: str) -> dict[str, bytes]:
+    """Every file of a model folder but those that hold timings."""
+    files = sorted(Path(folder).iterdir())
+    return {p.name: p.read_bytes() for p in files if p.name not in TIMED_FILES}
+
+
+def _work(request: StageRequest) -> Path:
+    return request.out.with_name(f".{request.out.name}.work")
 
 
 def _interrupt(request: StageRequest, after: int, number: signal.Signals) -> None:
@@ -71,27 +80,27 @@ def test_interrupted_and_resumed_equals_unbroken_bit_for_bit(ask: Request, stage
     assert resumed.losses == unbroken.losses
     assert resumed.n_tokens == unbroken.n_tokens
     assert [r.lr for r in rest.reports] == [r.lr for r in whole.reports[3:]]
-    assert _bytes(Path(resumed.model)) == _bytes(Path(unbroken.model))
+    assert _bytes(resumed.model) == _bytes(unbroken.model)
 
 
 def test_resumed_from_an_older_checkpoint_equals_unbroken(ask: Request) -> None:
     unbroken = run_stage(ask("whole"))
     _interrupt(ask("broken"), 5, signal.SIGTERM)
     # as after a kill -9 between checkpoints: only the one of step 4 is left, the log is ahead
-    (newest,) = (ask("broken").out / "work").glob("*/step-00000005")
+    (newest,) = _work(ask("broken")).glob("*/step-00000005")
     for file in newest.iterdir():
         file.unlink()
     rest = Listener()
     resumed = run_stage(ask("broken"), [rest])
     assert [r.step for r in rest.reports] == [5, 6]
     assert resumed.losses == unbroken.losses
-    assert _bytes(Path(resumed.model)) == _bytes(Path(unbroken.model))
+    assert _bytes(resumed.model) == _bytes(unbroken.model)
 
 
 def test_machine_settings_change_nothing(ask: Request) -> None:
     one = run_stage(ask("one"))
     two = run_stage(ask("two", changes={"machine": {"n_workers": 0, "checkpoint_every": 100}}))
-    assert _bytes(Path(one.model)) == _bytes(Path(two.model))
+    assert _bytes(one.model) == _bytes(two.model)
 
 
 def test_gradient_checkpointing_changes_no_loss(ask: Request) -> None:
@@ -112,8 +121,8 @@ def test_report_counts_every_token_and_sample(ask: Request) -> None:
     # 168 x 112 pixels shrunk below 12,544: 4 x 3 tokens of 28 x 28 pixels
     assert all(r.n_image_tokens == 4 * 12 for r in listener.reports)
     assert all(0 <= r.padded_share < 1 and 0 <= r.data_wait_share <= 1 for r in listener.reports)
-    lines = (ask().out / "steps.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines[1:]] == list(range(1, 7))
+    lines = (ask().out / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == list(range(1, 7))
 
 
 def test_stage2_learns_from_stage1s_model(ask: Request) -> None:
@@ -170,7 +179,7 @@ def test_finished_run_is_reported_not_repeated(ask: Request) -> None:
     second = run_stage(ask(), [again])
     assert not again.reports
     assert second == first
-    assert not (ask().out / "work").exists()
+    assert not _work(ask()).exists()
 
 
 @pytest.mark.parametrize("how", ["recipe", "data", "fresh"])
@@ -200,7 +209,7 @@ def test_bad_rows_are_counted_and_named(
     result = run_stage(ask(dataset=data, changes=changes))
     assert result.n_dropped == {"no messages": 1, "unreadable image": 1}
     assert result.n_samples == 10
-    lines = (ask().out / "dropped.jsonl").read_text().splitlines()[1:]
+    lines = (ask().out / "dropped.jsonl").read_text().splitlines()
     assert sorted(json.loads(line)["sample_id"] for line in lines) == ["train-003", "train-007"]
 
 
@@ -218,7 +227,7 @@ def test_dataset_that_is_mostly_bad_stops_the_run(
     changes = {"stage1": {"max_steps": None, "epochs": 1}}
     with pytest.raises(DatasetError, match=says):
         run_stage(ask(dataset=write(tmp_path / "d", rows), changes=changes))
-    assert not (ask().out / "model").exists()
+    assert not ask().out.exists()
 
 
 def _other_architecture(folder: Path) -> None:
@@ -306,6 +315,14 @@ def test_two_runs_do_not_share_a_folder(ask: Request) -> None:
         go_on.set()
         thread.join()
     assert isinstance(outcome[0], StageResult)
+
+
+def test_folder_of_somebody_else_is_not_replaced(ask: Request) -> None:
+    ask().out.mkdir()
+    (ask().out / "thesis.docx").write_text("")
+    with pytest.raises(MachineError, match="holds no model of this trainer"):
+        run_stage(ask())
+    assert (ask().out / "thesis.docx").exists()
 
 
 def test_output_that_cannot_be_written_is_refused(ask: Request, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """The finished model as a folder: safetensors, processor, vocabulary, card and provenance.
 
 The folder loads with plain ``transformers`` (``AutoModelForImageTextToText``, ``AutoProcessor``).
-It carries no dates and no timings, so the same run gives the same bytes; timings are in the run's
-record beside it.
+What is written here carries no dates and no timings, so the same run gives the same bytes; timings
+are in the record of the run, which :mod:`training.vlm.run` adds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -75,8 +75,19 @@ class Provenance:
     note: str
 
 
-def write_model(vlm: Vlm, folder: Path, provenance: Provenance) -> None:
+def write_model(
+    vlm: Vlm, folder: Path, provenance: Provenance, finish: Callable[[Path], None]
+) -> None:
     """Write a finished model, replacing the one in ``folder`` at once.
+
+    Parameters
+    ----------
+    vlm, provenance
+        The model and what it was made from.
+    folder
+        Its home.
+    finish
+        Adds the record of the run to the folder before it is put in place.
 
     Raises
     ------
@@ -95,6 +106,7 @@ def write_model(vlm: Vlm, folder: Path, provenance: Provenance) -> None:
         (part / PROVENANCE_FILE).write_text(text + "\n", encoding="utf-8")
         (part / CURVE_FILE).write_bytes(loss_curve_png(provenance.losses))
         (part / "README.md").write_text(model_card(provenance), encoding="utf-8")
+        finish(part)
 
     write_folder(folder, write)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import resource
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +20,9 @@ from training.vlm.checkpoint import write_text
 from training.vlm.encode import Drop
 
 _LOG = logging.getLogger(__name__)
+
+METRICS_FILE = "metrics.jsonl"
+DROPPED_FILE = "dropped.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,44 +162,40 @@ class StepLog:
     Parameters
     ----------
     folder
-        Gets ``steps.jsonl`` and ``dropped.jsonl``.
-    run
-        Key of the run; a record of another run is not carried on.
+        Gets ``metrics.jsonl`` and ``dropped.jsonl``.
     """
 
-    def __init__(self, folder: Path, run: str) -> None:
-        self._steps = folder / "steps.jsonl"
-        self._dropped = folder / "dropped.jsonl"
-        self._run = run
+    def __init__(self, folder: Path) -> None:
+        self._metrics = folder / METRICS_FILE
+        self._dropped = folder / DROPPED_FILE
 
     def rewind(self, step: int) -> None:
         """Keep what was recorded up to a step; ``0`` begins anew."""
-        for path in (self._steps, self._dropped):
-            lines = _read_lines(path)
-            is_ours = step > 0 and lines[:1] == [{"run": self._run}]
-            kept = [e for e in lines[1:] if e["step"] <= step] if is_ours else []
-            entries = [{"run": self._run}, *kept]
-            write_text(path, "".join(json.dumps(e) + "\n" for e in entries))
-
-    def message(self, text: str) -> None:
-        """Prose is not recorded."""
+        for path in (self._metrics, self._dropped):
+            kept = [e for e in _read_lines(path) if e["step"] <= step]
+            write_text(path, "".join(json.dumps(e) + "\n" for e in kept))
 
     def step(self, report: StepReport) -> None:
         """Append a step."""
-        _append(self._steps, asdict(report))
+        _append(self._metrics, asdict(report))
 
     def drops(self, step: int, drops: Sequence[Drop]) -> None:
-        """Append rows that were dropped before a step."""
+        """Append rows that were dropped on the way to a step."""
         for drop in drops:
             _append(self._dropped, {"step": step, **asdict(drop)})
 
     def losses(self) -> list[float]:
         """Return the loss of every step so far."""
-        return [e["loss"] for e in _read_lines(self._steps)[1:]]
+        return [e["loss"] for e in self.entries()]
 
     def entries(self) -> list[dict[str, Any]]:
         """Return every recorded step."""
-        return _read_lines(self._steps)[1:]
+        return _read_lines(self._metrics)
+
+    def copy_to(self, folder: Path) -> None:
+        """Copy both files into a folder."""
+        for path in (self._metrics, self._dropped):
+            shutil.copyfile(path, folder / path.name)
 
 
 def memory_mb() -> float:

@@ -1,12 +1,13 @@
 """One stage from recipe to finished model: checks first, then the loop, then the folder.
 
-Layout of an output folder::
+Layout::
 
-    model/           the finished model, replaced whole
-    result.json      what the run was and came to; written last
-    steps.jsonl      one line per optimiser step
-    dropped.jsonl    rows set aside, with cause
-    work/<run>/      checkpoints and, for a model built from nothing, its base; gone when finished
+    OUT/                      the finished model; appears whole, by one rename
+        metrics.jsonl         one line per optimiser step
+        dropped.jsonl         rows set aside, with cause
+        training.json         provenance
+        result.json           what the run came to, timings included
+    .OUT.work/<run>/          the same records and checkpoints while the run goes; then removed
 
 ``<run>`` is a hash of settings, data and base. A run only ever takes up its own checkpoints, and a
 finished run asked for again is reported, not repeated.
@@ -25,7 +26,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from training.vlm.batch import Batch, batches
-from training.vlm.checkpoint import CheckpointStore, TrainState, recover_folder, write_text
+from training.vlm.checkpoint import CheckpointStore, TrainState, recover_folder
 from training.vlm.config import BuiltModel, Recipe, StageConfig, StageName
 from training.vlm.data import InstructionDataset, Position, open_dataset
 from training.vlm.encode import Encoder
@@ -34,7 +35,13 @@ from training.vlm.freeze import apply_freeze_map, freeze_table
 from training.vlm.loop import StopFlag, TrainTask, train
 from training.vlm.model import Vlm, fingerprint
 from training.vlm.optim import Plan, plan_steps
-from training.vlm.output import Provenance, code_version, library_versions, write_model
+from training.vlm.output import (
+    PROVENANCE_FILE,
+    Provenance,
+    code_version,
+    library_versions,
+    write_model,
+)
 from training.vlm.prepare import Base, check_disk, check_machine, find_base, load_base, place
 from training.vlm.report import Reporter, Reporters, StepLog
 from training.vlm.tokenizer import PAD
@@ -56,7 +63,7 @@ class StageRequest:
     dataset
         Folder of the instruction dataset.
     out
-        Output folder.
+        Folder of the finished model; replaced if this trainer wrote it.
     base
         Model folder to begin from instead of the recipe's model: stage 1's output for stage 2.
     is_fresh
@@ -150,12 +157,7 @@ class _Run:
     @property
     def work(self) -> Path:
         """Home of its checkpoints."""
-        return self.request.out / "work" / self.key
-
-    @property
-    def model(self) -> Path:
-        """Home of the finished model."""
-        return self.request.out / "model"
+        return _beside(self.request.out, "work") / self.key
 
 
 def run_stage(request: StageRequest, reporters: Sequence[Reporter] = ()) -> StageResult:
@@ -174,7 +176,8 @@ def run_stage(request: StageRequest, reporters: Sequence[Reporter] = ()) -> Stag
     run = _Run(request, dataset, plan, base, device, begun)
     listeners = Reporters(reporters)
     with _locked(request.out), StopFlag() as stop:
-        recover_folder(run.model)
+        recover_folder(request.out)
+        _check_replaceable(request.out)
         done = None if request.is_fresh else _finished(run)
         if done is not None:
             listeners.message("already finished with the same recipe, data, base and code")
@@ -194,15 +197,21 @@ def _carry_out(run: _Run, listeners: Reporters, stop: StopFlag) -> StageResult:
     listeners.message(
         f"{table}\n{run.plan.describe()}; {run.dataset.n_rows:,} rows; device {run.device}"
     )
-    check_disk(request.out, vlm)
+    check_disk(request.out.parent, vlm)
     place(vlm.model, request.config, run.device)
-    log = StepLog(request.out, run.key)
+    log = StepLog(run.work)
     state = train(_task(run, vlm, log, listeners, stop))
-    write_model(vlm, run.model, _provenance(run, base, table, state, log))
-    result = _result(run, base, state, log)
-    write_text(request.out / RESULT_FILE, json.dumps(asdict(result), indent=1))
-    shutil.rmtree(request.out / "work", ignore_errors=True)
-    return result
+    results: list[StageResult] = []
+
+    def finish(part: Path) -> None:
+        log.copy_to(part)
+        results.append(_result(run, base, state, log, fingerprint(part)))
+        text = json.dumps(asdict(results[0]), indent=1)
+        (part / RESULT_FILE).write_text(text + "\n", encoding="utf-8")
+
+    write_model(vlm, request.out, _provenance(run, base, table, state, log), finish)
+    shutil.rmtree(_beside(request.out, "work"), ignore_errors=True)
+    return results[0]
 
 
 def _task(run: _Run, vlm: Vlm, log: StepLog, listeners: Reporters, stop: StopFlag) -> TrainTask:
@@ -256,7 +265,7 @@ def _provenance(run: _Run, base: Base, table: str, state: TrainState, log: StepL
     )
 
 
-def _result(run: _Run, base: Base, state: TrainState, log: StepLog) -> StageResult:
+def _result(run: _Run, base: Base, state: TrainState, log: StepLog, weights: str) -> StageResult:
     entries = log.entries()
     timed = entries[1:] or entries
     seconds = sum(e["step_s"] for e in timed)
@@ -264,8 +273,8 @@ def _result(run: _Run, base: Base, state: TrainState, log: StepLog) -> StageResu
     return StageResult(
         run=run.key,
         code_version=code_version(),
-        model=str(run.model),
-        model_fingerprint=fingerprint(run.model),
+        model=str(run.request.out),
+        model_fingerprint=weights,
         dataset_fingerprint=run.dataset.fingerprint,
         base_fingerprint=base.fingerprint,
         n_steps=state.step,
@@ -283,20 +292,31 @@ def _result(run: _Run, base: Base, state: TrainState, log: StepLog) -> StageResu
 
 
 def _finished(run: _Run) -> StageResult | None:
-    path = run.request.out / RESULT_FILE
-    if not path.is_file() or not run.model.is_dir():
+    out = run.request.out
+    path = out / RESULT_FILE
+    if not path.is_file():
         return None
     result = StageResult(**json.loads(path.read_text(encoding="utf-8")))
     is_same = result.run == run.key and result.code_version == code_version()
-    return result if is_same and fingerprint(run.model) == result.model_fingerprint else None
+    return result if is_same and fingerprint(out) == result.model_fingerprint else None
+
+
+def _check_replaceable(out: Path) -> None:
+    """Refuse to replace a folder this trainer did not write."""
+    if not out.exists() or (out / PROVENANCE_FILE).is_file():
+        return
+    if not out.is_dir() or any(out.iterdir()):
+        raise MachineError(
+            f"output {str(out)!r} exists and holds no model of this trainer; name another folder"
+        )
 
 
 @contextmanager
 def _locked(out: Path) -> Iterator[None]:
     """Keep a second run out of the same folder."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = (out / ".lock").open("w")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        lock = _beside(out, "lock").open("w")
     except OSError as error:
         raise MachineError(f"output {str(out)!r} cannot be written: {error}") from error
     with lock:
@@ -305,3 +325,7 @@ def _locked(out: Path) -> Iterator[None]:
         except OSError as error:
             raise MachineError(f"another run is writing to {str(out)!r}; wait for it") from error
         yield
+
+
+def _beside(out: Path, suffix: str) -> Path:
+    return out.with_name(f".{out.name}.{suffix}")

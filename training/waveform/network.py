@@ -132,4 +132,4 @@ def compact(model: Any) -> Any:
     folded.model[0].conv = narrow
     head = folded.model[-1]
     head.export, head.dynamic, head.format = True, False, "onnx"
-    return Compact(folded)
+    return Compact(folded).eval()

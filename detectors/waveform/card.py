@@ -1,0 +1,129 @@
+"""The card of detector weights: where they come from, what they can do, when they must not be used.
+
+One strict JSON file beside the ONNX file. Written by ``training.waveform``, read here; weights
+whose classes or raster are not this code's are refused.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from detectors.vocabulary import WAVEFORMS
+from detectors.waveform.raster import RASTER_VERSION
+
+CARD_NAME = "card.json"
+
+
+class WeightsError(RuntimeError):
+    """Detector weights that cannot be used; ``is_retryable`` is False."""
+
+    is_retryable = False
+
+
+class ClassScore(BaseModel):
+    """Scores of one class on the validation subjects.
+
+    ``ap50`` is average precision at an overlap in time of 0.5 on the same channel; precision,
+    recall and F1 are at the card's threshold, ``f1_iou20`` at the looser overlap of 0.2. A value is
+    None where the class did not occur.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ap50: float | None
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    f1_iou20: float | None
+    false_per_hour: float
+    n_truth: int
+
+
+class DetectorCard(BaseModel):
+    """What weights say about themselves.
+
+    Parameters
+    ----------
+    weights_id, weights_file, weights_sha256
+        Which weights.
+    classes
+        Class names in output order.
+    raster_version
+        Version of the raster they were trained on.
+    thresholds
+        Calibrated confidence by class.
+    nms_iou
+        Overlap of suppression.
+    recipe, recipe_hash
+        What they were trained with.
+    data_hash, data_description, n_train_segments, n_train_subjects, n_validation_segments,
+    n_validation_subjects
+        What they were trained and calibrated on.
+    code_version, ultralytics_version
+        With which code.
+    map50, scores
+        Mean AP@0.5 and scores by class on the validation subjects.
+    licence
+        Licence of the weights.
+    limits
+        What they were not trained on and must not be used for.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    weights_id: str
+    weights_file: str
+    weights_sha256: str
+    classes: tuple[str, ...]
+    raster_version: int
+    thresholds: dict[str, float]
+    nms_iou: float
+    recipe: dict[str, Any]
+    recipe_hash: str
+    data_hash: str
+    data_description: str
+    n_train_segments: int
+    n_train_subjects: int
+    n_validation_segments: int
+    n_validation_subjects: int
+    code_version: str
+    ultralytics_version: str
+    map50: float
+    scores: dict[str, ClassScore]
+    licence: str
+    limits: tuple[str, ...]
+
+
+def read_card(path: Path) -> DetectorCard:
+    """Read a card and check that this code can use its weights.
+
+    Raises
+    ------
+    WeightsError
+        In one sentence: the card is missing or broken, or its classes or raster are others.
+    """
+    if not path.is_file():
+        raise WeightsError(
+            f"no detector weights in {path.parent}: {path.name} is missing; name a folder written "
+            "by 'python -m training.waveform train'"
+        )
+    try:
+        card = DetectorCard.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise WeightsError(f"detector card {path}: {where}: {first['msg']}") from error
+    if card.classes != tuple(WAVEFORMS) or set(card.thresholds) != set(WAVEFORMS):
+        raise WeightsError(
+            f"detector weights {card.weights_id} have classes {', '.join(card.classes)}; this code "
+            f"needs {', '.join(WAVEFORMS)} in this order; train them again"
+        )
+    if card.raster_version != RASTER_VERSION:
+        raise WeightsError(
+            f"detector weights {card.weights_id} are for raster version {card.raster_version}; this "
+            f"code draws version {RASTER_VERSION}; train them again"
+        )
+    return card

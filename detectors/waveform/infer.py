@@ -1,0 +1,178 @@
+"""The waveform detector at work: segments in, boxes out, through onnxruntime alone.
+
+Weights are a folder with ``card.json`` and the ONNX file it names; those of the package lie in
+``weights`` beside this module. How they were trained is told by the card; training itself is
+``training.waveform``. onnxruntime is imported when a detector is loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.types import CANONICAL19, SegmentBatch, WaveformEvent
+from detectors.vocabulary import WAVEFORMS
+from detectors.waveform.card import CARD_NAME, DetectorCard, WeightsError, read_card
+from detectors.waveform.nms import Boxes, decode, suppress
+from detectors.waveform.raster import encode_rows
+
+SHIPPED_WEIGHTS = Path(__file__).parent / "weights"
+MAP_THRESHOLD = 0.001
+"""Confidence from which boxes enter average precision (``systems.md`` 6.3)."""
+
+_CLASS_NAMES = tuple(WAVEFORMS)
+_FORWARD_BATCH = 8
+"""Segments per forward pass: bounds memory at some 60 MB, and larger ones are no faster."""
+
+
+class WaveformDetector:
+    """A loaded detector.
+
+    Parameters
+    ----------
+    card
+        What the weights say about themselves.
+    session
+        An ``onnxruntime.InferenceSession``.
+    """
+
+    def __init__(self, card: DetectorCard, session: Any) -> None:
+        self._card = card
+        self._session = session
+        self._input = session.get_inputs()[0].name
+
+    @property
+    def card(self) -> DetectorCard:
+        """The card of the weights."""
+        return self._card
+
+    @property
+    def weights_id(self) -> str:
+        """Pinned id of the weights; findings name it."""
+        return self._card.weights_id
+
+    def card_json(self) -> dict[str, Any]:
+        """Return the card as plain JSON values."""
+        return self._card.model_dump(mode="json")
+
+    def detect(
+        self, batch: SegmentBatch, thresholds: Mapping[str, float] | float | None = None
+    ) -> list[WaveformEvent]:
+        """Find waveforms.
+
+        Parameters
+        ----------
+        batch
+            Segments of schema ``referential19``.
+        thresholds
+            Smallest confidence by class, or one for all; the card's calibrated ones where not
+            given. :data:`MAP_THRESHOLD` gives everything average precision needs.
+
+        Returns
+        -------
+        list of WaveformEvent
+            By segment, channel, onset and class.
+
+        Raises
+        ------
+        ValueError
+            If the segments have another schema or a threshold is of an unknown class.
+        """
+        limits = self._limits(thresholds)
+        events: list[WaveformEvent] = []
+        for segment_id, boxes in zip(
+            batch.segment_ids, self.detect_boxes(batch, limits), strict=True
+        ):
+            order = np.lexsort((boxes.classes, boxes.t0_s, boxes.rows))
+            events += [
+                WaveformEvent(
+                    segment_id=segment_id,
+                    waveform=_CLASS_NAMES[boxes.classes[i]],
+                    channel=CANONICAL19[boxes.rows[i]],
+                    t0_s=float(boxes.t0_s[i]),
+                    t1_s=float(boxes.t1_s[i]),
+                    confidence=float(boxes.scores[i]),
+                )
+                for i in order
+            ]
+        return events
+
+    def detect_boxes(self, batch: SegmentBatch, limits: NDArray[np.float32]) -> list[Boxes]:
+        """Return the suppressed boxes of every segment as columns, best first.
+
+        Parameters
+        ----------
+        batch
+            As for :meth:`detect`.
+        limits
+            Smallest confidence by class, shape (9,).
+        """
+        rows = encode_rows(batch)
+        found: list[Boxes] = []
+        for start in range(0, len(rows), _FORWARD_BATCH):
+            part = rows[start : start + _FORWARD_BATCH]
+            (outputs,) = self._session.run(None, {self._input: part})
+            found += [
+                suppress(decode(output, limits, mask), self._card.nms_iou)
+                for output, mask in zip(outputs, batch.mask[start:], strict=False)
+            ]
+        return found
+
+    def _limits(self, thresholds: Mapping[str, float] | float | None) -> NDArray[np.float32]:
+        if isinstance(thresholds, float | int):
+            return np.full(len(_CLASS_NAMES), thresholds, dtype=np.float32)
+        unknown = set(thresholds or {}) - set(_CLASS_NAMES)
+        if unknown:
+            raise ValueError(
+                f"thresholds name {sorted(unknown)}; the classes are {', '.join(_CLASS_NAMES)}"
+            )
+        wanted = {**self._card.thresholds, **(thresholds or {})}
+        return np.array([wanted[name] for name in _CLASS_NAMES], dtype=np.float32)
+
+
+def load_detector(weights_dir: Path | None = None, *, n_threads: int = 1) -> WaveformDetector:
+    """Load a detector.
+
+    Parameters
+    ----------
+    weights_dir
+        Folder with ``card.json`` and the weights it names; the shipped ones where not given.
+    n_threads
+        Threads of one forward pass. One is the default because the graph runs one worker per core.
+
+    Raises
+    ------
+    WeightsError
+        If a file is missing, the weights are not those the card names, or they were trained for
+        other classes or another raster.
+    """
+    folder = weights_dir or SHIPPED_WEIGHTS
+    card = read_card(folder / CARD_NAME)
+    path = folder / card.weights_file
+    if not path.is_file():
+        raise WeightsError(
+            f"{folder} holds a card but not the weights {card.weights_file}; copy both files"
+        )
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != card.weights_sha256:
+        raise WeightsError(
+            f"{path.name} has sha256 {digest[:12]}..., its card says {card.weights_sha256[:12]}...; "
+            "copy card and weights from the same run"
+        )
+    return WaveformDetector(card, _session(content, n_threads))
+
+
+def _session(content: bytes, n_threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = n_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
