@@ -252,7 +252,8 @@ def _agreement(engine: Path, baseline: Path) -> Agreement:
         difference = np.abs(ours["signal_uv"] - theirs["signal_uv"])[1:-1]
         alpha = theirs["alpha_uv2"]
         relative = np.abs(ours["alpha_uv2"] - alpha) / np.maximum(alpha, 1e-6)
-        equal = (ours["tiers"] == theirs["tiers"]).all(axis=1)
+        is_judged = (ours["tiers"] >= 0).all(axis=1)
+        equal = (ours["tiers"] == theirs["tiers"]).all(axis=1)[is_judged]
     return Agreement(float(difference.max()), float(np.median(relative)), float(equal.mean()))
 
 

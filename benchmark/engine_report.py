@@ -81,7 +81,8 @@ class Agreement:
     alpha_power_rel
         Median relative difference of alpha power.
     tiers_equal
-        Share of segments with the same tier on all 19 electrodes.
+        Share of segments with the same tier on all 19 electrodes, of those where the engine took
+        no electrode for silent; ten starts do not always find the best tiers.
     """
 
     signal_uv: float

@@ -18,7 +18,8 @@ from detectors.types import Family
 from detectors.vocabulary import CLINICAL_BANDS, KINDS
 from prompts import words
 from prompts.event_words import Sentence, event_sentences, masked_sentences, single
-from prompts.facts import FindingFact, PageFacts
+from prompts.facts import PageFacts
+from prompts.finding_facts import FindingFact
 from prompts.grounding import check_grounding
 from prompts.limits import forbidden_claims
 

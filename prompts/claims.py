@@ -62,7 +62,7 @@ _UNITS = {"hz": "Hz", "µv": "uV", "μv": "uV", "uv": "uV", "s": "s", "ms": "ms"
           "seconds": "s", "second": "s", "microvolts": "uV", "milliseconds": "ms"}  # fmt: skip
 _NUMBER = r"(?<![\w.])\d+(?:\.\d+)?"
 _QUANTITY = re.compile(
-    rf"(?P<list>(?:{_NUMBER}(?:, | and | to | or |-|–|, and ))*{_NUMBER})\s?"
+    rf"(?P<list>(?:{_NUMBER}(?:, | and | to | or |-|\u2013|, and ))*{_NUMBER})\s?"
     r"(?P<unit>[µμu]V²|uV2|[µμu]V|Hz|ms|seconds?|s|%|percent|microvolts|milliseconds)(?![\w²])",
     re.IGNORECASE,
 )
@@ -89,8 +89,14 @@ _LEADING = {
         re.compile(rf"\bdominant rhythm\b[^.;]*\({_BAND} band\)", re.I),
     ),
     "raw": (
-        re.compile(rf"\b{_BAND}(?: band| activity| power)? (?:has|carries|holds|is) the (?:most|highest|largest)\b", re.I),
-        re.compile(rf"\b(?:most|highest|largest) (?:raw )?(?:band )?power\b[^.;]*?\b(?:is|in|lies in)\s+(?:the )?{_BAND}\b", re.I),
+        re.compile(
+            rf"\b{_BAND}(?: band| activity| power)? (?:has|carries|holds|is) the "
+            r"(?:most|highest|largest)\b", re.I
+        ),
+        re.compile(
+            r"\b(?:most|highest|largest) (?:raw )?(?:band )?power\b[^.;]*?\b(?:is|in|lies in)\s+"
+            rf"(?:the )?{_BAND}\b", re.I
+        ),
     ),
 }  # fmt: skip
 _TREND = re.compile(

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from detectors.types import CANONICAL19
 from detectors.vocabulary import KINDS, region_of
 from prompts import words
-from prompts.facts import FindingFact, PageFacts
+from prompts.facts import PageFacts
+from prompts.finding_facts import FindingFact
 
 MAX_SINGLE = 3
 """Events of one kind told one by one; more are told together (engineering default)."""

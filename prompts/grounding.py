@@ -18,7 +18,8 @@ from detectors.types import SEGMENT_S
 from detectors.vocabulary import BAND_SCHEMES, side_of_channels
 from prompts import claims, words
 from prompts.event_words import Sentence
-from prompts.facts import FindingFact, PageFacts
+from prompts.facts import PageFacts
+from prompts.finding_facts import FindingFact
 from prompts.limits import forbidden_claims
 
 Verdict = Literal["supported", "contradicted", "unsupported", "overclaim"]

@@ -17,7 +17,8 @@ from detectors.vocabulary import KINDS, NARRATOR_BANDS
 from prompts import words
 from prompts.captions import finding_text
 from prompts.event_words import Sentence
-from prompts.facts import FactsError, FindingFact, PageFacts
+from prompts.facts import FactsError, PageFacts
+from prompts.finding_facts import FindingFact
 from prompts.grounding import check_grounding
 from prompts.teachers.base import Teacher, TeacherError, TeacherReply, TeacherRequest
 from prompts.teachers.prompt_files import load_prompt

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from detectors.vocabulary import CLINICAL_BANDS, KINDS
 from prompts import words
-from prompts.facts import FindingFact, PageFacts
+from prompts.facts import PageFacts
+from prompts.finding_facts import FindingFact
 
 CANNOT_TELL = "Cannot be told from this page"
 NONE_OF_THESE = "None of these"
@@ -196,7 +197,7 @@ def _channel(facts: PageFacts, seed: int) -> Iterator[Draft]:
         if not found or not _is_firm(facts, kind):
             continue
         touched = {c for f in (*found, *_masked(facts, kind)) for c in f.channels}
-        lead = found[0].channels[:1]
+        lead: tuple[str, ...] = found[0].channels[:1]
         wrong = tuple(c for c in facts.recorded if c not in touched)
         if not lead or len(found) > 1 and any(f.channels[:1] != lead for f in found):
             continue

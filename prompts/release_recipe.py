@@ -37,18 +37,24 @@ class _Strict(BaseModel):
 class Mixture(_Strict):
     """Exact numbers of samples per kind."""
 
-    captions: int = Field(0, ge=0)
-    questions: int = Field(0, ge=0)
-    narratives: int = Field(0, ge=0)
-    dialogues: int = Field(0, ge=0)
+    captions: int = Field(default=0, ge=0)
+    questions: int = Field(default=0, ge=0)
+    narratives: int = Field(default=0, ge=0)
+    dialogues: int = Field(default=0, ge=0)
 
 
 class Caps(_Strict):
     """Upper bounds per split and kind; None is no bound."""
 
-    per_segment: int | None = Field(None, ge=1, description="Samples of one kind about one page.")
-    per_subject: int | None = Field(None, ge=1, description="Samples of one kind from one subject.")
-    per_corpus: int | None = Field(None, ge=1, description="Samples of one kind from one corpus.")
+    per_segment: int | None = Field(
+        default=None, ge=1, description="Samples of one kind about one page."
+    )
+    per_subject: int | None = Field(
+        default=None, ge=1, description="Samples of one kind from one subject."
+    )
+    per_corpus: int | None = Field(
+        default=None, ge=1, description="Samples of one kind from one corpus."
+    )
 
 
 class Recipe(_Strict):
@@ -77,7 +83,7 @@ class Recipe(_Strict):
     name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
     description: str = ""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     shards: tuple[str, ...] = Field(min_length=1)
     mixture: dict[Split, Mixture]
     caps: Caps = Caps()

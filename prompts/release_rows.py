@@ -116,7 +116,8 @@ def select(recipe: Recipe, pool: pl.DataFrame) -> Selection:
         recipe does not allow it.
     """
     _assert_disjoint(pool)
-    drawn, available = [], {}
+    drawn: list[pl.DataFrame] = []
+    available: dict[tuple[str, str], int] = {}
     for split in SPLITS:
         for kind in KINDS:
             here = pool.filter((pl.col("split") == split) & (pl.col("kind") == kind))
@@ -188,8 +189,8 @@ def release_rows(
     }
     for segment_id in sorted(by_segment):
         png = tables.render(segment_id)
-        for kind, row in by_segment[segment_id]:
-            yield _release_row(recipe, kind, row, meta[segment_id], png)
+        for name, sample in by_segment[segment_id]:
+            yield _release_row(recipe, name, sample, meta[segment_id], png)
 
 
 def _release_row(recipe: Recipe, kind: str, row: Row, meta: Row, png: bytes) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from detectors.types import SEGMENT_S
 from detectors.vocabulary import CLINICAL_BANDS, KINDS
-from prompts.facts import FindingFact
+from prompts.finding_facts import FindingFact
 
 T = TypeVar("T")
 

@@ -48,15 +48,24 @@ class OpenAITeacher(HostedTeacher):
     def _send(self, request: TeacherRequest) -> Exchange:
         import openai
 
-        schema = {"name": _schema_name(request), "schema": request.prompt.schema, "strict": True}
+        # plain dictionaries where the client declares typed ones: it takes either
+        schema: Any = {
+            "type": "json_schema",
+            "json_schema": {
+                "name": _schema_name(request),
+                "schema": request.prompt.schema,
+                "strict": True,
+            },
+        }
+        messages: Any = [
+            {"role": "system", "content": request.prompt.system},
+            {"role": "user", "content": request.payload_text},
+        ]
         try:
             reply = self._client.chat.completions.create(
                 model=self._settings.model,
-                messages=[
-                    {"role": "system", "content": request.prompt.system},
-                    {"role": "user", "content": request.payload_text},
-                ],
-                response_format={"type": "json_schema", "json_schema": schema},  # type: ignore[typeddict-item]
+                messages=messages,
+                response_format=schema,
                 temperature=self._settings.temperature,
                 max_completion_tokens=self._settings.max_output_tokens,
                 seed=request.seed % 2**31,

@@ -25,22 +25,36 @@ class TemplateSettings(_Strict):
 
 
 class _Hosted(_Strict):
-    max_output_tokens: int = Field(1024, ge=64, le=16384, description="Token limit of one reply.")
-    temperature: float = Field(0.7, ge=0.0, le=2.0, description="Sampling temperature.")
-    timeout_s: float = Field(120.0, gt=0.0, le=600.0, description="Time for one attempt, seconds.")
-    max_attempts: int = Field(5, ge=1, le=10, description="Attempts on 408, 409, 429 and 5xx.")
-    max_usd: float = Field(1.0, ge=0.0, description="Hard spend cap of one run, US dollars.")
-    input_usd_per_mtok: float | None = Field(None, ge=0.0, description="Price of input tokens.")
-    output_usd_per_mtok: float | None = Field(None, ge=0.0, description="Price of output tokens.")
+    max_output_tokens: int = Field(
+        default=1024, ge=64, le=16384, description="Token limit of one reply."
+    )
+    temperature: float = Field(default=0.7, ge=0.0, le=2.0, description="Sampling temperature.")
+    timeout_s: float = Field(
+        default=120.0, gt=0.0, le=600.0, description="Time for one attempt, seconds."
+    )
+    max_attempts: int = Field(
+        default=5, ge=1, le=10, description="Attempts on 408, 409, 429 and 5xx."
+    )
+    max_usd: float = Field(
+        default=1.0, ge=0.0, description="Hard spend cap of one run, US dollars."
+    )
+    input_usd_per_mtok: float | None = Field(
+        default=None, ge=0.0, description="Price of input tokens."
+    )
+    output_usd_per_mtok: float | None = Field(
+        default=None, ge=0.0, description="Price of output tokens."
+    )
 
 
 class OpenAISettings(_Hosted):
     """OpenAI's chat completions with a strict JSON schema."""
 
     provider: Literal["openai"] = "openai"
-    model: str = Field("gpt-4.1", min_length=1, description="Model id.")
-    base_url: str | None = Field(None, description="Other address of the same service.")
-    api_key_env: str = Field("OPENAI_API_KEY", description="Environment variable with the key.")
+    model: str = Field(default="gpt-4.1", min_length=1, description="Model id.")
+    base_url: str | None = Field(default=None, description="Other address of the same service.")
+    api_key_env: str = Field(
+        default="OPENAI_API_KEY", description="Environment variable with the key."
+    )
 
 
 class OpenAICompatibleSettings(_Hosted):
@@ -49,26 +63,39 @@ class OpenAICompatibleSettings(_Hosted):
     provider: Literal["openai_compatible"] = "openai_compatible"
     model: str = Field(min_length=1, description="Model id as the server names it.")
     base_url: str = Field(min_length=1, description="Address of the server, ending in /v1.")
-    api_key_env: str | None = Field(None, description="Environment variable with the key, if any.")
-    is_local: bool = Field(
-        False, description="Runs inside the storage root's walls: gated corpora may be sent."
+    api_key_env: str | None = Field(
+        default=None, description="Environment variable with the key, if any."
     )
-    input_usd_per_mtok: float | None = Field(0.0, ge=0.0, description="Price of input tokens.")
-    output_usd_per_mtok: float | None = Field(0.0, ge=0.0, description="Price of output tokens.")
+    is_local: bool = Field(
+        default=False,
+        description="Runs inside the storage root's walls: gated corpora may be sent.",
+    )
+    input_usd_per_mtok: float | None = Field(
+        default=0.0, ge=0.0, description="Price of input tokens."
+    )
+    output_usd_per_mtok: float | None = Field(
+        default=0.0, ge=0.0, description="Price of output tokens."
+    )
 
 
 class GeminiSettings(_Hosted):
     """Google's Gemini through google-genai."""
 
     provider: Literal["gemini"] = "gemini"
-    model: str = Field("gemini-2.5-flash", min_length=1, description="Model id.")
-    base_url: str | None = Field(None, description="Other address of the same service.")
+    model: str = Field(default="gemini-2.5-flash", min_length=1, description="Model id.")
+    base_url: str | None = Field(default=None, description="Other address of the same service.")
     api_version: str | None = Field(
-        None, description="API version; None takes the client's own, test servers need v1beta."
+        default=None,
+        description="API version; None takes the client's own, test servers need v1beta.",
     )
-    api_key_env: str = Field("GEMINI_API_KEY", description="Environment variable with the key.")
+    api_key_env: str = Field(
+        default="GEMINI_API_KEY", description="Environment variable with the key."
+    )
     thinking_budget: int = Field(
-        0, ge=0, le=24576, description="Reasoning tokens, billed as output; 0 switches it off."
+        default=0,
+        ge=0,
+        le=24576,
+        description="Reasoning tokens, billed as output; 0 switches it off.",
     )
 
 

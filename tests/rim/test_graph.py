@@ -107,7 +107,7 @@ def test_the_graph_is_the_one_we_agreed_on(graph: object) -> None:
             "group": graph.get(key).group_name,  # type: ignore[attr-defined]
             "upstream": sorted(p.to_user_string() for p in graph.get(key).parent_keys),  # type: ignore[attr-defined]
             "checks": sorted(c.name for c in graph.get(key).check_keys),  # type: ignore[attr-defined]
-            "pool": graph.get(key).pools and sorted(graph.get(key).pools),  # type: ignore[attr-defined]
+            "pool": sorted(graph.get(key).pools or ()),  # type: ignore[attr-defined]
         }
         for key in sorted(graph.get_all_asset_keys())  # type: ignore[attr-defined]
     }
