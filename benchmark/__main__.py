@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
-    signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         _answer(options)
     except BenchmarkError as error:
@@ -66,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _log.error("stopped before the end; no answers were written, ask again")
         return INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0
 
 
@@ -94,6 +96,7 @@ def _answer(options: argparse.Namespace) -> None:
     task = TASKS[options.task]
     items = read_items(options.items, task.name)
     pages = read_pages(options.pages, [item.item_id for item in items])
+    _log.info("%d items of task %s; loading %s", len(items), task.name, options.model)
     for name in options.preload:
         preload(name)
     model = _model(options, task.max_new_tokens)

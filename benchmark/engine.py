@@ -43,6 +43,11 @@ MIN_MINUTES = 1.0
 _NEEDED = {"sklearn": "scikit-learn", "pandas": "pandas"}
 _VERSIONS = ("numpy", "scipy", "numba", "mne", "matplotlib", "scikit-learn", "pyarrow", "isal")
 
+WALL, CPU = "ms_per_segment", "cpu_ms_per_segment"
+
+Rounds = dict[str, list[dict[str, Any]]]
+"""Answers of the workers by side, one per round: engine, baseline, reused figure."""
+
 Orchestration = float | Callable[[], float] | None
 
 
@@ -156,16 +161,18 @@ def bench_engine(
             stack.enter_context(_Worker(side, edf, folder / side, n_pictures))
             for side in ("engine", "baseline")
         )
-        measured: dict[str, list[dict[str, Any]]] = {"engine": [], "baseline": []}
+        measured: Rounds = {"engine": [], "baseline": [], "reused_figure": []}
         for i in range(rounds + 1):
             tell(f"round {i} of {rounds}" if i else "warming up both sides")
-            for side, worker in (("engine", engine), ("baseline", baseline)):
-                answer = worker.order("round")
-                if i:
-                    measured[side].append(answer)
-        tell("page quality and the cleverer baseline")
+            answers = {
+                "engine": engine.order("round"),
+                "baseline": baseline.order("round"),
+                "reused_figure": baseline.order("reused_figure"),
+            }
+            for side, answer in answers.items():
+                measured[side] += [answer] if i else []
+        tell("page quality")
         quality = baseline.order("page_quality")
-        reused_ms = float(baseline.order("reused_figure")["ms_per_segment"])
         detector_ms = engine.order("detector")["ms_per_segment"] if has_detector else None
         sizes = [p.stat().st_size for p in sorted((folder / "baseline").glob("page_*.png"))]
         agreement = _agreement(folder / "engine" / "check.npz", folder / "baseline" / "check.npz")
@@ -179,8 +186,8 @@ def bench_engine(
         rounds=rounds,
         n_pictures=n_pictures,
         stages=stages,
-        end_to_end=_end_to_end(measured, reused_ms),
-        page=_page(quality, sizes, reused_ms, stages["page"]),
+        end_to_end=_end_to_end(measured),
+        page=_page(quality, sizes, measured),
         agreement=agreement,
         rss_mb=max(answer["rss_mb"] for answer in measured["engine"]),
         baseline_rss_mb=max(answer["rss_mb"] for answer in measured["baseline"]),
@@ -204,12 +211,20 @@ def _check(minutes: float, rounds: int, n_pictures: int) -> None:
         )
 
 
-def _per_round(measured: Mapping[str, Sequence[Mapping[str, Any]]], side: str) -> list[Any]:
-    return [answer["ms_per_segment"] for answer in measured[side]]
+def _ratios(rounds: Rounds, clock: str, *, is_reused: bool = False) -> list[float]:
+    """Return baseline over engine, all stages, per round."""
+    found = []
+    for ours, theirs, reused in zip(*rounds.values(), strict=True):
+        total = sum(theirs[clock].values())
+        if is_reused:
+            total += reused[clock] - theirs[clock]["page"]
+        found.append(total / sum(ours[clock].values()))
+    return found
 
 
-def _stages(measured: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, StageResult]:
-    ours, theirs = _per_round(measured, "engine"), _per_round(measured, "baseline")
+def _stages(rounds: Rounds) -> dict[str, StageResult]:
+    ours = [answer[WALL] for answer in rounds["engine"]]
+    theirs = [answer[WALL] for answer in rounds["baseline"]]
     return {
         name: StageResult(
             median(r[name] for r in ours),
@@ -220,30 +235,30 @@ def _stages(measured: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, St
     }
 
 
-def _end_to_end(measured: Mapping[str, Sequence[Mapping[str, Any]]], reused_ms: float) -> EndToEnd:
-    ours = [sum(r.values()) for r in _per_round(measured, "engine")]
-    theirs = [sum(r.values()) for r in _per_round(measured, "baseline")]
-    clever = [sum(r.values()) - r["page"] + reused_ms for r in _per_round(measured, "baseline")]
-    ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
+def _end_to_end(rounds: Rounds) -> EndToEnd:
+    ratios = _ratios(rounds, WALL)
     return EndToEnd(
-        median(ratios),
-        tuple(ratios),
-        median(b / a for a, b in zip(ours, clever, strict=True)),
-        median(ours),
-        median(theirs),
+        ratio=median(ratios),
+        ratio_per_round=tuple(ratios),
+        ratio_cpu=median(_ratios(rounds, CPU)),
+        ratio_reused_figure=median(_ratios(rounds, WALL, is_reused=True)),
+        ms_per_segment=median(sum(a[WALL].values()) for a in rounds["engine"]),
+        baseline_ms_per_segment=median(sum(a[WALL].values()) for a in rounds["baseline"]),
     )
 
 
-def _page(
-    quality: Mapping[str, Any], sizes: Sequence[int], reused_ms: float, stage: StageResult
-) -> PageResult:
+def _page(quality: Mapping[str, Any], sizes: Sequence[int], rounds: Rounds) -> PageResult:
+    pairs = [
+        (ours[WALL]["page"], reused[WALL])
+        for ours, reused in zip(rounds["engine"], rounds["reused_figure"], strict=True)
+    ]
     return PageResult(
-        median(quality["psnr_db"]),
-        min(quality["psnr_db"]),
-        median(quality["n_bytes"]),
-        median(sizes),
-        reused_ms,
-        reused_ms / stage.ms_per_segment,
+        psnr_db=median(quality["psnr_db"]),
+        psnr_db_min=min(quality["psnr_db"]),
+        bytes_per_page=median(quality["n_bytes"]),
+        baseline_bytes_per_page=median(sizes),
+        reused_figure_ms=median(reused for _, reused in pairs),
+        ratio_reused_figure=median(reused / ours for ours, reused in pairs),
     )
 
 

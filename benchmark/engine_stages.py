@@ -84,8 +84,7 @@ class EngineSession:
         from dagster_project.corpora.readers import open_recording
         from dagster_project.corpora.segment_table import quantise, record_batch
 
-        start = time.perf_counter()
-        with open_recording(self._edf, "edf") as recording:
+        with watch.stage("harmonise"), open_recording(self._edf, "edf") as recording:
             pick = pick_referential19([s.label for s in recording.signals])
             traces = recording.pick(pick.indices)
             run = traces.runs[0]
@@ -98,10 +97,9 @@ class EngineSession:
             blocks = list(harmonise(read, len(pick.indices), run.n_samples, plan))
             rows_uv = np.concatenate(blocks, axis=1)
             signals, clipped = quantise(rows_uv, np.flatnonzero(pick.mask).tolist(), len(pick.mask))
-        heads = _heads(len(signals))
-        row = _RECORDING | {"band_low_hz": plan.low_hz, "band_high_hz": plan.high_hz}
-        batch = record_batch(row, pick.mask, heads, signals, clipped)
-        watch.seconds["harmonise"] += time.perf_counter() - start - watch.seconds["read"]
+            row = _RECORDING | {"band_low_hz": plan.low_hz, "band_high_hz": plan.high_hz}
+            batch = record_batch(row, pick.mask, _heads(len(signals)), signals, clipped)
+        watch.move("read", "harmonise")  # reading happens inside, block by block
         watch.segments["read"] = watch.segments["harmonise"] = len(signals)
         return batch
 

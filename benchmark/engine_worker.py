@@ -35,6 +35,7 @@ def _timed(work: Callable[[], Stopwatch]) -> dict[str, Any]:
     watch = work()
     return {
         "ms_per_segment": watch.ms_per_segment(),
+        "cpu_ms_per_segment": watch.cpu_ms_per_segment(),
         "wall_s": time.perf_counter() - wall,
         "cpu_s": time.process_time() - cpu,
         "n_segments": watch.segments["read"],
@@ -96,7 +97,7 @@ def _orders(side: str, edf: Path, folder: Path, n_pictures: int) -> dict[str, Ca
     baseline = BaselineSession(edf, folder, n_pictures)
     return {
         "round": lambda: _timed(baseline.round),
-        "reused_figure": lambda: {"ms_per_segment": baseline.reused_figure_ms(n_pictures)},
+        "reused_figure": lambda: baseline.reused_figure_ms(n_pictures),
         "page_quality": lambda: page_quality(folder / "check.npz", n_pictures),
     }
 

@@ -1,4 +1,4 @@
-"""Time by stage, with how many segments each stage handled.
+"""Wall and CPU time by stage, with how many segments each stage handled.
 
 What is timed is in :mod:`benchmark.engine_stages` and :mod:`benchmark.baseline`.
 """
@@ -14,26 +14,36 @@ STAGES = ("read", "harmonise", "spectra", "tiers", "rules", "page", "topomap", "
 
 
 class Stopwatch:
-    """Seconds and segments per stage."""
+    """Seconds, CPU seconds and segments per stage."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = dict.fromkeys(STAGES, 0.0)
+        self.cpu_seconds: dict[str, float] = dict.fromkeys(STAGES, 0.0)
         self.segments: dict[str, int] = dict.fromkeys(STAGES, 0)
 
     @contextmanager
     def stage(self, name: str, n_segments: int = 0) -> Iterator[None]:
         """Add the time of a block to a stage, and the segments it finished."""
-        start = time.perf_counter()
+        wall, cpu = time.perf_counter(), time.process_time()
         try:
             yield
         finally:
-            self.seconds[name] += time.perf_counter() - start
+            self.seconds[name] += time.perf_counter() - wall
+            self.cpu_seconds[name] += time.process_time() - cpu
             self.segments[name] += n_segments
 
+    def move(self, source: str, target: str) -> None:
+        """Take what a stage measured so far out of the stage around it."""
+        self.seconds[target] -= self.seconds[source]
+        self.cpu_seconds[target] -= self.cpu_seconds[source]
+
     def ms_per_segment(self) -> dict[str, float]:
-        """Return milliseconds per segment of every stage that finished one."""
-        return {
-            name: 1e3 * self.seconds[name] / self.segments[name]
-            for name in STAGES
-            if self.segments[name]
-        }
+        """Return wall milliseconds per segment of every stage that finished one."""
+        return self._per_segment(self.seconds)
+
+    def cpu_ms_per_segment(self) -> dict[str, float]:
+        """Return CPU milliseconds per segment of every stage that finished one."""
+        return self._per_segment(self.cpu_seconds)
+
+    def _per_segment(self, seconds: dict[str, float]) -> dict[str, float]:
+        return {n: 1e3 * seconds[n] / self.segments[n] for n in STAGES if self.segments[n]}

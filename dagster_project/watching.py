@@ -50,8 +50,8 @@ def look(workspace: Workspace) -> dict[str, ShardFiles]:
 
 
 def present_shards(workspace: Workspace) -> list[str]:
-    """Return the shards that have files, sorted."""
-    return sorted(shard for shard, files in look(workspace).items() if files.files)
+    """Return the shards that have recordings, sorted."""
+    return sorted(shard for shard, files in look(workspace).items() if files.n_recordings)
 
 
 def absent_corpora(workspace: Workspace) -> list[str]:

@@ -132,27 +132,25 @@ def _grounded(sentences: tuple[Sentence, ...], facts: PageFacts) -> Iterator[Sen
             log.warning("segment %s: %s: %s", facts.segment_id, checked.verdict, checked.cause)
 
 
+_REFERENTIAL_FRAMES = (
+    "Longitudinal bipolar page from {n} of {of} scalp electrodes; usable band {low} to {high} Hz.",
+    "The page shows longitudinal bipolar derivations of {n} of {of} scalp electrodes, usable from "
+    "{low} to {high} Hz.",
+    "Longitudinal bipolar montage, {n} of {of} scalp electrodes recorded, usable band "
+    "{low}-{high} Hz.",
+)
+_BIPOLAR_FRAMES = (
+    "Bipolar recording of {n} derivations ({names}); usable band {low} to {high} Hz.",
+    "The page shows {n} bipolar derivations as recorded ({names}), usable from {low} to {high} Hz.",
+    "Recorded bipolar, {n} derivations ({names}), usable band {low}-{high} Hz.",
+)
+
+
 def _montage(facts: PageFacts, seed: int) -> list[Sentence]:
     low, high = (f"{round(edge, 1):g}" for edge in facts.band_hz)
     n_recorded, n_rows = len(facts.recorded), len(facts.schema.ch_names)
-    if facts.schema.is_referential:
-        frame = words.pick(
-            (
-                "Longitudinal bipolar page from {n} of {of} scalp electrodes; usable band {low} to {high} Hz.",
-                "The page shows longitudinal bipolar derivations of {n} of {of} scalp electrodes, usable from {low} to {high} Hz.",
-                "Longitudinal bipolar montage, {n} of {of} scalp electrodes recorded, usable band {low}-{high} Hz.",
-            ),
-            seed, facts.segment_id, "montage",
-        )  # fmt: skip
-    else:
-        frame = words.pick(
-            (
-                "Bipolar recording of {n} derivations ({names}); usable band {low} to {high} Hz.",
-                "The page shows {n} bipolar derivations as recorded ({names}), usable from {low} to {high} Hz.",
-                "Recorded bipolar, {n} derivations ({names}), usable band {low}-{high} Hz.",
-            ),
-            seed, facts.segment_id, "montage",
-        )  # fmt: skip
+    frames = _REFERENTIAL_FRAMES if facts.schema.is_referential else _BIPOLAR_FRAMES
+    frame = words.pick(frames, seed, facts.segment_id, "montage")
     names = words.join(facts.recorded)
     if n_recorded > words.MAX_LISTED:
         names = f"first {words.join(facts.recorded[:3])}"

@@ -107,12 +107,14 @@ _TREND = re.compile(
 )
 _GRADES = {"noticeable": "moderate", "significant": "marked"}
 _TIER = re.compile(
-    r"\b(high|medium|low)[- ](?:energy )?(?:tier|energy)(?: channels| rows)?:? ?(?:is |are |at |in )?(?P<names>[^.;]*)",
-    re.I,
+    r"\b(high|medium|low)[- ](?:energy )?(?:tier|energy)(?: channels| rows)?:? ?"
+    r"(?:is |are |at |in )?(?P<names>[^.;]*)",
+    re.IGNORECASE,
 )
 _HIGHEST = re.compile(
-    r"\b(?:highest|most|largest) (?:signal )?energy\b[^.;]*?\b(?:at|in|is|:)\s+(?P<name>[A-Z][\w-]*)",
-    re.I,
+    r"\b(?:highest|most|largest) (?:signal )?energy\b[^.;]*?"
+    r"\b(?:at|in|is|:)\s+(?P<name>[A-Z][\w-]*)",
+    re.IGNORECASE,
 )
 _LABELS = re.compile(r'\blabels? ("[^"]*"(?:(?:, | and )"[^"]*")*)')
 _STAGE = re.compile(r"\bscored (Wake|W|N[123]|R|REM) in the corpus")

@@ -156,8 +156,8 @@ def _posterior_frequency(facts: PageFacts, seed: int) -> Iterator[Draft]:
     bins = [f"{low:g} to {high:g} Hz" for low, high in FREQUENCY_BINS]
     found = facts.of_kind("posterior_rhythm")
     if facts.verdict("posterior_rhythm") == "absent":
-        ids = (facts.judgement_id("posterior_rhythm"),)
-        yield Draft("posterior_frequency", "absent", question, none, tuple(bins), ids, True)
+        absent = (facts.judgement_id("posterior_rhythm"),)
+        yield Draft("posterior_frequency", "absent", question, none, tuple(bins), absent, True)
         return
     if len(found) != 1 or (value := found[0].frequency_hz) is None:
         return
@@ -197,10 +197,11 @@ def _channel(facts: PageFacts, seed: int) -> Iterator[Draft]:
         if not found or not _is_firm(facts, kind):
             continue
         touched = {c for f in (*found, *_masked(facts, kind)) for c in f.channels}
-        lead: tuple[str, ...] = found[0].channels[:1]
+        leads = {f.channels[:1] for f in found}
         wrong = tuple(c for c in facts.recorded if c not in touched)
-        if not lead or len(found) > 1 and any(f.channels[:1] != lead for f in found):
+        if len(leads) != 1 or () in leads:
             continue
+        ((lead,),) = leads
         is_focal = KINDS[kind].family == "epileptiform"
         noun = words.several(kind)
         verb = "is" if noun == KINDS[kind].noun else "are"
@@ -208,7 +209,7 @@ def _channel(facts: PageFacts, seed: int) -> Iterator[Draft]:
             "Where {v} the {n} maximal?" if is_focal else "At which of these channels {v} {n} seen?"
         )
         question = form.format(v=verb, n=noun)
-        yield Draft("channel", kind, question, lead[0], wrong, facts.evidence_of(kind))
+        yield Draft("channel", kind, question, lead, wrong, facts.evidence_of(kind))
     if facts.highest_channel:
         low = tuple(c for c, tier in facts.tiers.items() if tier == "low")
         ids = (facts.column("highest_channel"), facts.column("tier"))
@@ -261,10 +262,9 @@ def _montage(facts: PageFacts, seed: int) -> Iterator[Draft]:
     partial = "Longitudinal bipolar chains with scalp electrodes missing"
     few = "Fewer than five bipolar derivations"
     many = "Five or more bipolar derivations as recorded, not from the 19 electrodes"
-    if facts.schema.is_referential:
-        right = partial if facts.missing else full
-    else:
-        right = few if n < 5 else many
+    by_number = few if n < 5 else many
+    by_electrodes = partial if facts.missing else full
+    right = by_electrodes if facts.schema.is_referential else by_number
     wrong = tuple(o for o in (full, partial, few, many) if o != right)
     ids = (facts.column("channel_schema"), facts.column("mask"))
     yield Draft("montage", "montage", "Which montage does the page show?", right, wrong, ids)

@@ -31,6 +31,7 @@ _RULES_CODE = tuple(
     for name in ("rules", "background", "artifacts", "sleep", "spectra", "montage", "vocabulary")
 )
 _MERGE_CODE = ("detectors/merge.py", "detectors/vocabulary.py", "detectors/montage.py")
+NO_DETECTOR = "none"
 
 
 class DetectorConfig(dg.Config):
@@ -39,7 +40,8 @@ class DetectorConfig(dg.Config):
     weights: str = Field(
         SHIPPED_DETECTOR,
         description="Pinned detector recipe, 'shipped' or one trained by the asset waveform_detector."
-        " Never 'latest': retraining must not make every shard stale.",
+        " Never 'latest': retraining must not make every shard stale. 'none' runs no detector; what it"
+        " alone can see is then not judged.",
         pattern=r"^[a-z0-9_-]+$",
     )
 
@@ -53,27 +55,30 @@ def waveform_events(
     rows: list[dict[str, Any]] = []
     n_read = n_unread = 0
     with translated():
-        detector = detector_for(workspace, config.weights)
+        detector = (
+            None if config.weights == NO_DETECTOR else detector_for(workspace, config.weights)
+        )
+        weights_id = detector.weights_id if detector else ""
         for batch in _batches(store, shard):
-            if not batch.schema.is_referential:
+            if detector is None or not batch.schema.is_referential:
                 n_unread += len(batch)
                 continue
             n_read += len(batch)
-            rows.extend(event_row(e, detector.weights_id) for e in detector.detect(batch))
+            rows.extend(event_row(e, weights_id) for e in detector.detect(batch))
     classes = counts(pl.Series("waveform", [r["waveform"] for r in rows], pl.String))
     return write(
         workspace,
         shard,
         {"waveform_events": rows},
         provenance={
-            "detector": detector.weights_id,
+            "detector": weights_id,
             "code": provenance.code_version("detectors/waveform"),
             **provenance.inputs(store, ["segments"], shard),
         },
         hours=n_read * SEGMENT_HOURS,
         metadata={
-            "detector": detector.weights_id,
-            "segments_not_read_bipolar": n_unread,
+            "detector": weights_id or NO_DETECTOR,
+            "segments_not_read": n_unread,
             "boxes_by_class": dg.MetadataValue.json(classes),
             "preview": previews.rows(rows[:8]),
         },
@@ -102,7 +107,9 @@ def rule_findings(
     )
 
 
-@_FINDINGS.asset("findings", code=_MERGE_CODE, deps=["rule_findings", "waveform_events"])
+@_FINDINGS.asset(
+    "findings", code=_MERGE_CODE, deps=["segments", "rule_findings", "waveform_events"]
+)
 def findings(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult[None]:
     """Merge rules and detector: mask by priority, prune what stands alone, group what belongs."""
     store, shard = workspace.store(), context.partition_key

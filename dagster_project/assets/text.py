@@ -74,7 +74,9 @@ class TeacherConfig(dg.Config):
 
 
 @_TEXT.asset(
-    "captions", code=_RULE_CODE, deps=["findings", "spectral_features", "spatial_features"]
+    "captions",
+    code=_RULE_CODE,
+    deps=["segments", "findings", "spectral_features", "spatial_features"],
 )
 def captions(
     context: dg.AssetExecutionContext, config: RuleTextConfig, workspace: Workspace
@@ -92,7 +94,9 @@ def captions(
 
 
 @_TEXT.asset(
-    "questions", code=_RULE_CODE, deps=["findings", "spectral_features", "spatial_features"]
+    "questions",
+    code=_RULE_CODE,
+    deps=["segments", "findings", "spectral_features", "spatial_features"],
 )
 def questions(
     context: dg.AssetExecutionContext, config: RuleTextConfig, workspace: Workspace
@@ -120,7 +124,7 @@ def questions(
 @_TEXT.asset(
     "narratives",
     code=_TEACHER_CODE,
-    deps=["findings", "spectral_features", "spatial_features"],
+    deps=["segments", "findings", "spectral_features", "spatial_features"],
     is_costly=True,
     pool="teacher_api",
 )
@@ -142,7 +146,7 @@ def narratives(
 @_TEXT.asset(
     "dialogues",
     code=_TEACHER_CODE,
-    deps=["findings", "spectral_features", "spatial_features"],
+    deps=["segments", "findings", "spectral_features", "spatial_features"],
     is_costly=True,
     pool="teacher_api",
 )

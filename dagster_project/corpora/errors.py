@@ -6,10 +6,14 @@ one. Who raises which is in the readers and in the inventory beside this module.
 
 from __future__ import annotations
 
+import logging
+import traceback
 from dataclasses import dataclass
 from typing import Any
 
 from dagster_project.corpora.identity import short_hash
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ CAUSES: dict[str, Cause] = {
     "duplicate": Cause("the same samples are already there under another name"),
     "bad_labels": Cause("the label sidecar is unreadable or contradicts the recording"),
     "nan": Cause("samples that are not numbers"),
+    "unexpected": Cause("reading it failed in a way no check foresaw"),
     "flat": Cause("every recorded channel is constant"),
 }
 
@@ -67,6 +72,18 @@ class CorpusError(Exception):
     def is_retryable(self) -> bool:
         """Whether reading again may succeed."""
         return CAUSES[self.cause].is_retryable
+
+
+def unexpected(error: Exception, recording_id: str) -> CorpusError:
+    """Turn an error no check foresaw into a cause, logging where it arose and nothing it says.
+
+    What an exception says may quote the file, and files name people.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{frames[-1].name}:{frames[-1].lineno}" if frames else "nowhere"
+    name = type(error).__name__
+    logger.error("recording %s: %s in %s", recording_id, name, place)
+    return CorpusError("unexpected", f"{name} in {place}")
 
 
 def reject_row(

@@ -6,14 +6,13 @@ Cutting accepted recordings into segments is :mod:`dagster_project.corpora.cutti
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dagster_project.corpora.channels import PICKERS
-from dagster_project.corpora.errors import CorpusError, reject_row
+from dagster_project.corpora.errors import CorpusError, reject_row, unexpected
 from dagster_project.corpora.harmonise import plan_for, usable_band
 from dagster_project.corpora.identity import recording_id, split_of, subject_id
 from dagster_project.corpora.labels import read_labels
@@ -23,8 +22,6 @@ from dagster_project.corpora.registry import CorpusSpec
 from dagster_project.corpora.shards import FoundFile, find_recordings
 from dagster_project.corpora.survey import check_amplitude, survey
 from detectors.types import SEGMENT_S
-
-logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 
@@ -180,10 +177,7 @@ def _examine(task: _Task) -> _Answer:
     except OSError as error:
         return _rejected(row, CorpusError("unreadable", f"errno {error.errno}"))
     except Exception as error:  # a hostile file may provoke anything; it must not stop the shard
-        logger.exception("recording %s could not be read", task.recording_id)
-        return _rejected(
-            row, CorpusError("bad_header", f"reading it raised {type(error).__name__}")
-        )
+        return _rejected(row, unexpected(error, task.recording_id))
     return _Answer(row, None)
 
 

@@ -218,6 +218,13 @@ def chb_section(text: str, file_name: str) -> str | None:
 
 
 def chb_seizures(section: str, duration_s: float) -> list[tuple[float, float]]:
+    """Return the seizures of a summary's section, clipped to the recording.
+
+    Raises
+    ------
+    CorpusError
+        ``bad_labels`` if starts, ends and the declared count differ, or one lies outside.
+    """
     found = _SEIZURE_LINE.findall(section)
     starts = [float(t) for edge, t in found if edge.lower() == "start"]
     ends = [float(t) for edge, t in found if edge.lower() == "end"]
@@ -313,19 +320,37 @@ def _stages(notes: list[Annotation], duration_s: float) -> tuple[Interval, ...]:
     return tuple(stages)
 
 
-def read_simulated(request: LabelRequest) -> RecordingLabels:
-    """State by file name; the planted events from the simulator's sidecar."""
-    from dagster_project.corpora.simulated.truth import truth_events
+_SIMULATED_CONDITIONS = {
+    "eyes_open": Label("interval", "eyes", "open", "simulator"),
+    "eyes_closed": Label("interval", "eyes", "closed", "simulator"),
+}
+_SIMULATED_STAGES = {stage: Label("epoch", "stage", stage, "simulator") for stage in ("N2", "N3")}
 
-    truth = request.path.with_name(f"{request.path.stem}_truth.json")
-    if not truth.is_file():
+
+def read_simulated(request: LabelRequest) -> RecordingLabels:
+    """State by file name; conditions, stages and planted events from the simulator's sidecar."""
+    from dagster_project.corpora.simulated.truth import read_truth, truth_events
+
+    path = request.path.with_name(f"{request.path.stem}_truth.json")
+    if not path.is_file():
         raise CorpusError("bad_labels", "a simulated recording without its truth sidecar")
     try:
-        events = truth_events(truth)
+        truth, events = read_truth(path), truth_events(path)
     except (ValueError, KeyError, TypeError) as error:
         raise CorpusError("bad_labels", f"truth sidecar: {type(error).__name__}") from error
-    state = Label("recording", "state", request.session, "simulator")
-    return RecordingLabels(labels=(state,), events=tuple(events))
+    if any(event.t0_s >= request.duration_s for event in events):
+        raise CorpusError("bad_labels", "a planted event lies behind the recording's end")
+
+    def of(known: dict[str, Label]) -> tuple[Interval, ...]:
+        found = truth.background.intervals
+        return tuple(Interval(i.t0_s, i.t1_s, known[i.name]) for i in found if i.name in known)
+
+    return RecordingLabels(
+        labels=(Label("recording", "state", request.session, "simulator"),),
+        intervals=of(_SIMULATED_CONDITIONS),
+        stages=of(_SIMULATED_STAGES),
+        events=events,
+    )
 
 
 LABEL_READERS: dict[str, LabelReader] = {

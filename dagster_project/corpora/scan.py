@@ -28,10 +28,13 @@ class ShardFiles:
         Changes whenever a file appears, changes or goes.
     files
         Size and modification time in ns by hashed path.
+    n_recordings
+        How many of the files are recordings; a shard of sidecars alone has nothing to build.
     """
 
     fingerprint: str
     files: Mapping[str, tuple[int, int]]
+    n_recordings: int
 
 
 def _fingerprint(files: Mapping[str, tuple[int, int]]) -> str:
@@ -47,10 +50,10 @@ def _stat(path: Path) -> tuple[int, int] | None:
     return found.st_size, found.st_mtime_ns
 
 
-def _files_by_shard(spec: CorpusSpec, root: Path) -> dict[str, dict[str, tuple[int, int]]]:
+def _shards(spec: CorpusSpec, root: Path) -> dict[str, ShardFiles]:
     shards: dict[str, dict[str, tuple[int, int]]] = {key: {} for key in shard_keys(spec.key)}
     shared: dict[str, tuple[int, int]] = {}
-    has_recordings: set[str] = set()
+    n_recordings = dict.fromkeys(shards, 0)
     for file in find_files(spec, root):
         found = _stat(file.path)
         if found is None:
@@ -61,11 +64,11 @@ def _files_by_shard(spec: CorpusSpec, root: Path) -> dict[str, dict[str, tuple[i
             continue
         shard = shard_of(spec, file.identity)
         shards[shard][file_id] = found
-        if file.is_recording:
-            has_recordings.add(shard)
-    for shard in has_recordings:
-        shards[shard].update(shared)
-    return shards
+        n_recordings[shard] += file.is_recording
+    for shard, files in shards.items():
+        if n_recordings[shard]:
+            files.update(shared)
+    return {k: ShardFiles(_fingerprint(f), f, n_recordings[k]) for k, f in shards.items()}
 
 
 def fingerprints(data_root: Path, corpora: Iterable[str]) -> dict[str, ShardFiles]:
@@ -91,7 +94,5 @@ def fingerprints(data_root: Path, corpora: Iterable[str]) -> dict[str, ShardFile
         ``data_root`` if the root or a folder below it cannot be listed.
     """
     return {
-        shard: ShardFiles(_fingerprint(files), files)
-        for key in corpora
-        for shard, files in _files_by_shard(corpus(key), data_root).items()
+        shard: files for key in corpora for shard, files in _shards(corpus(key), data_root).items()
     }

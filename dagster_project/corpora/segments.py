@@ -6,7 +6,6 @@ recording that fails becomes a reject with its cause and stops nothing.
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +15,11 @@ from typing import Any
 import pyarrow as pa
 
 from dagster_project.corpora.cutting import cut_segments
-from dagster_project.corpora.errors import CorpusError, reject_row
+from dagster_project.corpora.errors import CorpusError, reject_row, unexpected
 from dagster_project.corpora.identity import short_hash
 from dagster_project.corpora.pool import map_in_order
 from dagster_project.corpora.registry import CorpusSpec
 from dagster_project.corpora.segment_table import REJECTS_SCHEMA, SEGMENTS_SCHEMA
-
-logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 
@@ -148,9 +145,7 @@ def _spool_recording(task: _Task) -> _Answer:
     except OSError as error:
         return _whole_reject(task, CorpusError("unreadable", f"errno {error.errno}"))
     except Exception as error:  # a hostile file may provoke anything; it must not stop the shard
-        logger.exception("recording %s could not be cut", key)
-        found = CorpusError("bad_header", f"cutting it raised {type(error).__name__}")
-        return _whole_reject(task, found)
+        return _whole_reject(task, unexpected(error, key))
     return _Answer(path, tuple(digests), tuple(rejects))
 
 

@@ -101,6 +101,14 @@ def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     return tuple((1, int(p), p) if p.isdigit() else (0, 0, p) for p in parts)
 
 
+def _is_new(folder: Path, seen: set[Path]) -> bool:
+    """Whether a folder was not walked yet: links may lead in circles."""
+    real = folder.resolve()
+    is_new = real not in seen
+    seen.add(real)
+    return is_new
+
+
 def walk(folder: Path) -> Iterator[Path]:
     """Yield every file below a folder in natural order, operating-system litter left out.
 
@@ -113,11 +121,10 @@ def walk(folder: Path) -> Iterator[Path]:
     def stop(error: OSError) -> None:
         raise CorpusError("data_root", f"a folder cannot be listed: errno {error.errno}") from error
 
+    seen = {folder.resolve()}
     for base, folders, names in os.walk(folder, onerror=stop, followlinks=True):
-        folders[:] = sorted(
-            (f for f in folders if f not in _IGNORED_FOLDERS and not f.startswith(".")),
-            key=natural_key,
-        )
+        kept = (f for f in folders if f not in _IGNORED_FOLDERS and not f.startswith("."))
+        folders[:] = [f for f in sorted(kept, key=natural_key) if _is_new(Path(base, f), seen)]
         for name in sorted(names, key=natural_key):
             if name not in _IGNORED_FILES and not name.startswith("._"):
                 yield Path(base, name)

@@ -37,13 +37,10 @@ class Survey:
         Hash of the stored samples of the picked channels in row order.
     median_uv
         Per channel, median absolute deviation from its median.
-    has_nan
-        Whether a sample looked at is not a number.
     """
 
     sha256: str
     median_uv: NDArray[np.float64]
-    has_nan: bool
 
 
 def survey(traces: Traces, n_channels: int) -> Survey:
@@ -62,11 +59,10 @@ def survey(traces: Traces, n_channels: int) -> Survey:
         traces.to_uv(few, scaled)
         thinned.append(scaled)
     values = np.concatenate(thinned, axis=1)
-    has_nan = bool(np.isnan(values).any())
-    values = np.nan_to_num(values)
+    values = np.nan_to_num(values)  # stretches that are no numbers are set aside when cut
     spread = np.abs(values - np.median(values, axis=1, keepdims=True))
     total = hashlib.sha256(b"".join(digest.digest() for digest in hashes))
-    return Survey(total.hexdigest(), np.median(spread, axis=1).astype(np.float64), has_nan)
+    return Survey(total.hexdigest(), np.median(spread, axis=1).astype(np.float64))
 
 
 def check_amplitude(median_uv: NDArray[np.float64]) -> None:

@@ -75,11 +75,8 @@ class GeminiTeacher(HostedTeacher):
 
 def _transport_errors() -> tuple[type[Exception], ...]:
     """Return the transport errors of the HTTP libraries this client may be built on."""
-    found: list[type[Exception]] = []
-    for name in ("httpx", "httpx2"):
-        if importlib.util.find_spec(name) is not None:
-            found.append(importlib.import_module(name).TransportError)
-    return tuple(found)
+    present = [n for n in ("httpx", "httpx2") if importlib.util.find_spec(n) is not None]
+    return tuple(importlib.import_module(name).TransportError for name in present)
 
 
 def _http_options(settings: GeminiSettings) -> types.HttpOptions:

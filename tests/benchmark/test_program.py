@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from benchmark.__main__ import preload
+from benchmark.__main__ import main, preload
 from benchmark.answers import VISIBLE_COLUMNS, Item
 from benchmark.errors import BenchmarkError
 from benchmark.exchange import (
@@ -41,7 +41,7 @@ def files(rows_of: Rows, pages_of: Pages, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _command(files: Path, folder: Path, **changes: str) -> list[str]:
+def _arguments(files: Path, folder: Path, **changes: str) -> list[str]:
     options = {
         "items": str(files / "items.parquet"),
         "pages": str(files / "pages.parquet"),
@@ -52,17 +52,18 @@ def _command(files: Path, folder: Path, **changes: str) -> list[str]:
         "device": "cpu",
         "preload": SHIM,
     } | changes
-    parts = [part for name, value in options.items() for part in (f"--{name}", value)]
-    return [sys.executable, "-m", "benchmark", "answer", *parts]
+    return ["answer", *(part for name, value in options.items() for part in (f"--{name}", value))]
 
 
-def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def _start(arguments: list[str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "benchmark", *arguments]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
 def test_answers_come_back_in_the_tables_schema(files: Path, tiny_vlm: Path, rows_of: Rows) -> None:
-    done = _run(_command(files, tiny_vlm, name="tiny", threads="1"))
-    assert done.returncode == 0, done.stderr
+    process = _start(_arguments(files, tiny_vlm, name="tiny", threads="1"))
+    _, told = process.communicate()
+    assert process.returncode == 0, told
     answers = read_answers(files / "answers.parquet")
     rows = rows_of("mcq")[:6]
     asked = [(r["item_id"], c) for c in ("none", "blank") for r in rows]
@@ -87,12 +88,14 @@ def test_answers_come_back_in_the_tables_schema(files: Path, tiny_vlm: Path, row
     ids=["task", "control", "control twice", "threads", "device"],
 )
 def test_a_wrong_argument_gets_one_line_and_status_2(
-    files: Path, changes: dict[str, str], said: str
+    files: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, str], said: str
 ) -> None:
-    done = _run(_command(files, files, **changes))
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    with pytest.raises(SystemExit) as stopped:
+        main(_arguments(files, files, **changes))
+    told = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert said in told
+    assert len(told.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -107,22 +110,20 @@ def test_a_wrong_argument_gets_one_line_and_status_2(
     ],
     ids=["items", "pages", "model", "other task", "foreign preload", "missing preload"],
 )
-def test_a_wrong_input_gets_one_line_and_status_1(
-    files: Path, changes: dict[str, str], said: str
+def test_a_wrong_input_gets_one_sentence_and_status_1(
+    files: Path, caplog: pytest.LogCaptureFixture, changes: dict[str, str], said: str
 ) -> None:
-    done = _run(_command(files, files, **changes))
-    assert done.returncode == 1
-    assert said in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    assert main(_arguments(files, files, **changes)) == 1
+    (told,) = (r.getMessage() for r in caplog.records if r.levelname == "ERROR")
+    assert said in told
+    assert "\n" not in told
     assert not (files / "answers.parquet").exists()
 
 
 def test_ctrl_c_leaves_no_answers_and_says_so(files: Path, tiny_vlm: Path) -> None:
-    process = subprocess.Popen(_command(files, tiny_vlm), stderr=subprocess.PIPE, text=True)
+    process = _start(_arguments(files, tiny_vlm))
     assert process.stderr is not None
-    for line in process.stderr:
-        if "asking" in line:
-            break
+    assert "loading" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
     rest = process.stderr.read()
     assert process.wait(timeout=60) == 130

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-NAMES19 = "Fp1 Fp2 F7 F3 Fz F4 F8 T3 C3 Cz C4 T4 T5 P3 Pz P4 T6 O1 O2".split()
+NAMES19 = (
+    "Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T3", "C3", "Cz", "C4", "T4", "T5", "P3", "Pz",
+    "P4", "T6", "O1", "O2",
+)  # fmt: skip
 
 WriteEdf = Callable[..., Path]
 
@@ -44,9 +47,7 @@ def _write(
         for row, label in zip(data_uv, labels, strict=True)
     ]
     notes = [edfio.EdfAnnotation(*note) for note in annotations]
-    file = edfio.Edf(
-        [*signals, *extra], annotations=notes or None, data_record_duration=record_s
-    )
+    file = edfio.Edf([*signals, *extra], annotations=notes or None, data_record_duration=record_s)
     path.parent.mkdir(parents=True, exist_ok=True)
     file.write(path)
     return path

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import mne
 import numpy as np
@@ -83,7 +84,9 @@ def test_impulse_peaks_at_its_time_and_is_symmetric(sfreq_hz: int) -> None:
     out = run(data, sfreq_hz)[0]
     peak = 30 * 200
     assert int(np.argmax(out)) == peak
-    np.testing.assert_allclose(out[peak - 1000 : peak], out[peak + 1 : peak + 1001][::-1], atol=2e-4)
+    np.testing.assert_allclose(
+        out[peak - 1000 : peak], out[peak + 1 : peak + 1001][::-1], atol=2e-4
+    )
 
 
 @pytest.mark.parametrize(
@@ -140,7 +143,7 @@ def test_every_sample_is_read_once_in_order() -> None:
     assert n == 200 * 1000
     assert asked[0][0] == 0
     assert asked[-1][1] == 256 * 1000
-    assert all(a[1] == b[0] for a, b in zip(asked[:-1], asked[1:], strict=True))
+    assert all(a[1] == b[0] for a, b in pairwise(asked))
     assert max(b - a for a, b in asked) <= plan.n_in
 
 

@@ -87,7 +87,9 @@ def test_shard_keys_are_static_few_and_named() -> None:
     assert all(corpus_of_shard(key).key == key.rsplit("-", 3)[0] for key in keys)
 
 
-@pytest.mark.parametrize("key", ["chb-mit-09-of-08", "chb-mit-00-of-08", "nope-01-of-01", "eegmat", ""])
+@pytest.mark.parametrize(
+    "key", ["chb-mit-09-of-08", "chb-mit-00-of-08", "nope-01-of-01", "eegmat", ""]
+)
 def test_unknown_shards_are_named_in_the_error(key: str) -> None:
     with pytest.raises(KeyError, match="is not known; keys look like"):
         corpus_of_shard(key)
@@ -127,7 +129,11 @@ def test_splits_are_frozen() -> None:
 
 def test_eight_simulated_subjects_fill_all_splits() -> None:
     found = [split_of(f"simulated:sub-{n:02d}", 42, "number") for n in range(1, 9)]
-    assert {name: found.count(name) for name in set(found)} == {"train": 4, "validation": 2, "test": 2}
+    assert {name: found.count(name) for name in set(found)} == {
+        "train": 4,
+        "validation": 2,
+        "test": 2,
+    }
 
 
 @given(st.integers(0, 1000), st.integers(1, 997))

@@ -14,6 +14,7 @@ from dagster_project.corpora.registry import corpus
 from dagster_project.corpora.shards import shard_keys
 from dagster_project.tables.registry import table
 from dagster_project.tables.store import to_arrow
+from detectors.types import CANONICAL19
 
 WriteEdf = Callable[..., Path]
 EEGMAT = corpus("eegmat")
@@ -113,11 +114,9 @@ def test_equal_samples_are_a_duplicate_whatever_header_and_order(
     tmp_path: Path, write_edf: WriteEdf
 ) -> None:
     data = noise(19, 7680, 20)
-    labels = [f"EEG {n}" for n in "Fp1 Fp2 F7 F3 Fz F4 F8 T7 C3 Cz C4 T8 P7 P3 Pz P4 P8 O1 O2".split()]
+    labels = [f"EEG {name}" for name in CANONICAL19]
     write_edf(tmp_path / "eegmat/Subject02_1.edf", data, labels=labels)
-    write_edf(
-        tmp_path / "eegmat/Subject10_1.edf", data[::-1], labels=labels[::-1], record_s=2.0
-    )
+    write_edf(tmp_path / "eegmat/Subject10_1.edf", data[::-1], labels=labels[::-1], record_s=2.0)
     write_edf(tmp_path / "eegmat/Subject11_1.edf", seed=9)
     found = take(tmp_path)
     first, second, third = found.recordings
@@ -225,9 +224,14 @@ def test_workers_do_not_change_the_answer(tmp_path: Path, write_edf: WriteEdf) -
 
 def test_a_corpus_in_another_format_goes_through_mne(tmp_path: Path, data_root: Path) -> None:
     spec = replace(
-        EEGMAT, suffix=".bdf", reader="mne", file_pattern=r"(?P<subject>Subject\d{2})_(?P<session>1)"
+        EEGMAT,
+        suffix=".bdf",
+        reader="mne",
+        file_pattern=r"(?P<subject>Subject\d{2})_(?P<session>1)",
     )
     (tmp_path / "eegmat").mkdir()
-    shutil.copy(data_root / "mne-io/edf/test_bdf_stim_channel.bdf", tmp_path / "eegmat/Subject00_1.bdf")
+    shutil.copy(
+        data_root / "mne-io/edf/test_bdf_stim_channel.bdf", tmp_path / "eegmat/Subject00_1.bdf"
+    )
     row = inventory(spec, tmp_path, "eegmat-01-of-01", salt="x").recordings[0]
     assert (row["status"], row["format"], row["sfreq_hz"]) == ("accepted", "bdf", 500.0)

@@ -44,7 +44,13 @@ INFO = "Subject,Age,Gender,Recording year,Number of subtractions,Count quality\n
     ("name", "row", "labels", "band", "sex"),
     [
         ("Subject00_1.edf", "Subject00,21,F,2011,9.7,0", ["rest", "bad"], "20-29", "F"),
-        ("Subject01_2.edf", "Subject01,18,M,2011,29,1", ["mental_arithmetic", "good"], "10-19", "M"),
+        (
+            "Subject01_2.edf",
+            "Subject01,18,M,2011,29,1",
+            ["mental_arithmetic", "good"],
+            "10-19",
+            "M",
+        ),
         ("Subject02_2.edf", "Subject01,18,M,2011,29,1", ["mental_arithmetic"], None, None),
         ("Subject03_1.edf", "Subject03,,x,2011,29,1", ["rest", "good"], None, None),
     ],

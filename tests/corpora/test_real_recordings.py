@@ -99,7 +99,7 @@ def test_sleep_edfx_wakes_all_through_its_first_minutes(data_root: Path) -> None
 
 @pytest.mark.parametrize("case", range(1, 25))
 def test_every_chb_mit_summary_is_understood(data_root: Path, case: int) -> None:
-    from dagster_project.corpora.labels import chb_seizures, chb_section
+    from dagster_project.corpora.labels import chb_section, chb_seizures
 
     text = (data_root / f"chb-mit/chb{case:02d}/chb{case:02d}-summary.txt").read_text()
     names = [line.split(":")[1].strip() for line in text.splitlines() if "File Name" in line]

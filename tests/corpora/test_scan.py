@@ -90,6 +90,16 @@ def test_every_shard_is_reported_even_empty(tmp_path: Path) -> None:
     assert all(not shard.files for shard in found.values())
 
 
+def test_linked_folders_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    lay(tmp_path / "disk")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/chb-mit").symlink_to(tmp_path / "disk/chb-mit")
+    (tmp_path / "disk/chb-mit/chb01/again").symlink_to(tmp_path / "disk/chb-mit")
+    found = fingerprints(tmp_path / "data", ["chb-mit"])
+    assert len(found[CHB1].files) == 4
+    assert len(found[CHB2].files) == 3
+
+
 def test_files_are_named_by_hashes(tmp_path: Path) -> None:
     lay(tmp_path)
     files = fingerprints(tmp_path, ["eegmat"])["eegmat-01-of-01"].files

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import edfio
+import mne
 import numpy as np
 import polars as pl
 import pytest
@@ -28,9 +30,7 @@ WriteGaps = Callable[..., np.ndarray]
 
 def cut(root: Path, key: str = "eegmat", **keywords: Any) -> ShardSegments:
     spec = corpus(key)
-    rows = [
-        row for s in shard_keys(key) for row in inventory(spec, root, s, salt="x").recordings
-    ]
+    rows = [row for s in shard_keys(key) for row in inventory(spec, root, s, salt="x").recordings]
     return process_shard(spec, root, rows, **keywords)
 
 
@@ -216,13 +216,11 @@ def test_seizures_mark_the_segments_they_touch(tmp_path: Path, write_edf: WriteE
         "Seizure Start Time: 19 seconds\nSeizure End Time: 30 seconds\n"
     )
     rows = rows_of(cut(tmp_path, "chb-mit"))
-    found = [
-        label["value"] for r in rows for label in r["labels"] if label["scope"] == "segment"
-    ]
+    found = [label["value"] for r in rows for label in r["labels"] if label["scope"] == "segment"]
     assert found == ["absent", "present", "present", "absent", "absent", "absent"]
-    assert {label["value"] for r in rows for label in r["labels"] if label["scope"] == "recording"} == {
-        "present"
-    }
+    assert {
+        label["value"] for r in rows for label in r["labels"] if label["scope"] == "recording"
+    } == {"present"}
 
 
 def test_unknown_seizures_are_not_called_absent(tmp_path: Path, write_edf: WriteEdf) -> None:
@@ -255,9 +253,33 @@ def test_a_streamed_recording_equals_itself_in_any_order_of_reading(
     assert len({i for b in blocks for i in b["segment_id"].to_pylist()}) == 60
 
 
-@given(
-    t0=st.floats(-20, 40), length=st.floats(0.01, 60), start=st.sampled_from([0.0, 10.0, 20.0])
-)
+def test_simulated_segments_carry_every_planted_event(tmp_path: Path) -> None:
+    from dagster_project.corpora.simulated.config import SimulatorConfig
+    from dagster_project.corpora.simulated.truth import truth_events
+    from dagster_project.corpora.simulated.writer import write_corpus
+
+    write_corpus(
+        tmp_path / "simulated", SimulatorConfig(n_subjects=2, minutes_per_recording=0.5, seed=3)
+    )
+    rows = rows_of(cut(tmp_path, "simulated"))
+    planted = [
+        event for path in (tmp_path / "simulated").rglob("*.json") for event in truth_events(path)
+    ]
+    assert planted
+    assert all(r["is_simulated"] and r["corpus"] == "simulated" for r in rows)
+    assert len({r["recording_id"] for r in rows}) * 3 == len(rows)
+    found = [e for r in rows for e in r["events"]]
+    assert len(found) >= len(planted)
+    assert {e["kind"] for e in found} == {e.kind for e in planted}
+    assert all(0 <= e["t0_s"] < e["t1_s"] <= 10 for e in found)
+    assert all(e["measures"] for e in found if e["kind"] == "spike")
+    short = [e for e in planted if int(e.t0_s // 10) == int((e.t1_s - 1e-9) // 10)]
+    whole = {(e["kind"], tuple(e["channels"]), round(e["t1_s"] - e["t0_s"], 6)) for e in found}
+    assert {(e.kind, e.channels, round(e.t1_s - e.t0_s, 6)) for e in short} <= whole
+    assert any(r["stage_context"] in {"N2", "N3"} for r in rows)
+
+
+@given(t0=st.floats(-20, 40), length=st.floats(0.01, 60), start=st.sampled_from([0.0, 10.0, 20.0]))
 def test_events_are_clipped_and_slivers_dropped(t0: float, length: float, start: float) -> None:
     event = ExpertEvent("spike", ("C3",), t0, t0 + length, "expert")
     for found in events_inside((event,), start):
@@ -265,6 +287,22 @@ def test_events_are_clipped_and_slivers_dropped(t0: float, length: float, start:
         kept = found.t1_s - found.t0_s
         assert kept >= min(0.5 * length, 1.0) - 1e-9
         assert found.t0_s + start >= t0 - 1e-9
+
+
+def test_stretches_that_are_no_numbers_are_set_aside(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).standard_normal((2, 256 * 40)) * 2e-5
+    data[1, 256 * 12 : 256 * 13] = np.nan
+    raw = mne.io.RawArray(data, mne.create_info(["Cz", "Pz"], 256, "eeg"), verbose="ERROR")
+    (tmp_path / "eegmat").mkdir()
+    raw.save(tmp_path / "eegmat/Subject00_1_eeg.fif", verbose="ERROR")
+    spec = replace(
+        corpus("eegmat"), suffix=".fif", reader="mne",
+        file_pattern=r"(?P<subject>Subject\d{2})_(?P<session>1)_eeg\.fif$",
+    )  # fmt: skip
+    rows = inventory(spec, tmp_path, "eegmat-01-of-01", salt="x").recordings
+    found = process_shard(spec, tmp_path, rows)
+    assert found.segments["start_s"].to_pylist() == [0.0, 20.0, 30.0]
+    assert [(r["cause"], r["start_s"]) for r in found.rejects.to_pylist()] == [("nan", 10.0)]
 
 
 @given(t0=st.floats(0, 29.9), length=st.floats(0.01, 60))

@@ -169,7 +169,7 @@ def test_spend_cap_stops_before_sending(
     make: Make, request_of: Callable[..., TeacherRequest], llmock: Any
 ) -> None:
     teacher = make("openai", max_usd=0.0001)
-    with pytest.raises(BudgetExceededError, match="the cap is 0.00 USD") as caught:
+    with pytest.raises(BudgetExceededError, match=r"the cap is 0\.00 USD") as caught:
         teacher.complete(request_of())
     assert not caught.value.is_retryable
     assert llmock.requests == []
@@ -222,7 +222,7 @@ def test_lost_key_stops_the_asset(make: Make, plant: Callable[..., PageFacts], l
 
 def test_unset_key_names_the_variable_and_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    with pytest.raises(TeacherConfigError, match="OPENAI_API_KEY is not set.*template"):
+    with pytest.raises(TeacherConfigError, match=r"OPENAI_API_KEY is not set.*template"):
         make_teacher({"provider": "openai"})
 
 

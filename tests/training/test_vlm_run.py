@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable
@@ -153,6 +154,24 @@ def test_model_folder_loads_with_plain_transformers(ask: Request, make_sample: A
         out = model.generate(**inputs, max_new_tokens=4, do_sample=False)
     assert out.shape[1] <= inputs["input_ids"].shape[1] + 4
     assert not list(Path(result.model).glob("*.bin"))
+
+
+def test_weights_are_stored_in_the_type_of_the_base(
+    ask: Request, base_folder: Path, tmp_path: Path
+) -> None:
+    import torch
+    from safetensors.torch import load_file
+    from transformers import AutoModelForImageTextToText
+
+    half = tmp_path / "half"
+    shutil.copytree(base_folder, half)
+    model = AutoModelForImageTextToText.from_pretrained(base_folder)
+    model.to(torch.bfloat16).save_pretrained(half)
+    result = run_stage(ask(base=half))
+    stored = load_file(Path(result.model) / "model.safetensors")
+    assert {t.dtype for t in stored.values()} == {torch.bfloat16}
+    again = AutoModelForImageTextToText.from_pretrained(result.model, dtype="auto")
+    assert again.dtype == torch.bfloat16
 
 
 def test_card_tells_origin_and_limits(ask: Request) -> None:

@@ -177,7 +177,9 @@ def write_folder(path: Path, write: Callable[[Path], None]) -> None:
     try:
         part.mkdir(parents=True)
         write(part)
+        mode = part.stat().st_mode & 0o666  # safetensors writes for the owner alone
         for file in sorted(part.rglob("*")):
+            file.chmod(mode)
             _fsync(file)
         _fsync(part)
     except SafetensorError as error:  # its writer wraps the operating system's error

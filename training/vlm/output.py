@@ -115,8 +115,8 @@ def model_card(p: Provenance) -> str:
     """Return the model card as Markdown with the hub's front matter."""
     dropped = ", ".join(f"{n} {cause}" for cause, n in sorted(p.n_dropped.items())) or "none"
     tiny = (
-        "\n> **Tiny model.** Built from random weights: expected near chance on every benchmark. "
-        "It shows that the path works.\n"
+        "\n> **Tiny model.** Built from random weights: expected near chance on every benchmark. It "
+        "shows that the whole path works, not that a model has learnt to read EEG.\n"
         if p.is_tiny
         else ""
     )

@@ -1,0 +1,92 @@
+"""Text about real recordings: read, measured, judged and written without a shortcut."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from dagster_project.corpora.batches import segment_batches
+from dagster_project.corpora.inventory import inventory
+from dagster_project.corpora.registry import CORPORA
+from dagster_project.corpora.segments import process_shard
+from dagster_project.corpora.shards import shard_keys
+from detectors.merge import merge_shard
+from detectors.rows import finding_row, judgement_row
+from detectors.rules import rule_findings
+from detectors.spatial import spatial_features
+from detectors.spectra import spectral_features
+from detectors.types import RuleResult
+from prompts.captions import write_caption
+from prompts.dialogues import dialogue_rows
+from prompts.facts import PageFacts, facts_of_shard, with_history
+from prompts.grounding import check_grounding
+from prompts.narratives import narrative_rows
+from prompts.questions import write_questions
+from prompts.teachers.registry import make_teacher
+
+
+@pytest.fixture(scope="module", params=["eegmat", "sleep-edfx"])
+def pages(request: pytest.FixtureRequest, data_root: Path) -> list[PageFacts]:
+    spec = CORPORA[request.param]
+    found = (
+        inventory(spec, data_root, shard, salt="test", max_recordings=1)
+        for shard in shard_keys(spec.key)
+    )
+    recordings = next((f.recordings for f in found if f.recordings), None)
+    if recordings is None:
+        pytest.skip(f"the data root holds no recording of {spec.key}")
+    segments = pl.from_arrow(process_shard(spec, data_root, recordings).segments.slice(0, 24))
+    assert isinstance(segments, pl.DataFrame)
+    spectral, spatial, ruled = [], [], []
+    for batch in segment_batches(segments):
+        spectra = spectral_features(batch)
+        spectral += spectra.rows(batch)
+        spatial += spatial_features(batch).rows(batch)
+        ruled.append(rule_findings(batch, spectra))
+    rules = RuleResult.joined(ruled)
+    merged = merge_shard(
+        segments.select("segment_id", "channel_schema", "mask").to_dicts(),
+        [finding_row(f) for f in rules.findings],
+        [judgement_row(j) for j in rules.judgements],
+        [],
+    )
+    frames = {
+        "findings": [finding_row(f) for f in merged.findings],
+        "judgements": [judgement_row(j) for j in merged.judgements],
+        "spectral": spectral,
+        "spatial": spatial,
+    }
+    tables = {n: pl.DataFrame(rows, infer_schema_length=None) for n, rows in frames.items()}
+    return list(facts_of_shard(segments, **tables))
+
+
+def test_captions_of_real_pages_are_all_supported(pages: list[PageFacts]) -> None:
+    for page in pages:
+        caption = write_caption(page, "label_aware", seed=1)
+        report = check_grounding(caption.sentences, page)
+        assert report.is_supported, report.cause
+        assert any(s.section == "background" for s in caption.sentences)
+
+
+def test_offline_text_of_real_pages_is_all_supported(pages: list[PageFacts]) -> None:
+    teacher = make_teacher({"provider": "template"})
+    rows = [
+        *narrative_rows(with_history(pages, 2), teacher, is_gated=False),
+        *dialogue_rows(pages, teacher, is_gated=False),
+    ]
+    assert [r["grounding"] for r in rows] == ["supported"] * len(rows)
+
+
+def test_real_pages_are_asked_about(pages: list[PageFacts]) -> None:
+    asked = [q for page in pages for q in write_questions(page)]
+    assert len(asked) >= 3 * len(pages)
+    assert len({q.question_type for q in asked}) >= 4
+
+
+def test_band_above_the_source_is_never_mentioned(pages: list[PageFacts]) -> None:
+    for page in pages:
+        assert page.void_bands["narrator"]
+        text = write_caption(page, "label_aware").text.lower()
+        assert not any(band.replace("_", "-") in text for band in page.void_bands["clinical"])
