@@ -14,10 +14,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -35,6 +37,9 @@ PRELOADABLE = re.compile(r"(?:training|dagster_project)(?:\.[a-z_][a-z0-9_]*)+:[
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C or SIGTERM, as a shell counts it (128 + 2)."""
+
+
+_STOPPED = "stopped before the end; no answers were written, ask again"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -57,14 +62,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _answer(options)
     except BenchmarkError as error:
         _log.error("%s", error)
         return 1
     except KeyboardInterrupt:
-        _log.error("stopped before the end; no answers were written, ask again")
+        _log.error(_STOPPED)
         return INTERRUPTED
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -97,9 +102,10 @@ def _answer(options: argparse.Namespace) -> None:
     items = read_items(options.items, task.name)
     pages = read_pages(options.pages, [item.item_id for item in items])
     _log.info("%d items of task %s; loading %s", len(items), task.name, options.model)
-    for name in options.preload:
-        preload(name)
-    model = _model(options, task.max_new_tokens)
+    with _stopping_at_once():
+        for name in options.preload:
+            preload(name)
+        model = _model(options, task.max_new_tokens)
     rows = ask(model, task, items, pages, controls=options.controls, seed=options.seed)
     write_answers(options.out, rows)
     n_unparsed = sum(not row["is_parsed"] for row in rows)
@@ -173,8 +179,23 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _interrupt(signum: int, frame: object) -> None:
-    raise KeyboardInterrupt
+@contextmanager
+def _stopping_at_once() -> Iterator[None]:
+    """End the process at a signal instead of raising: an exception inside torch's import aborts.
+
+    Nothing is open while a model loads, so nothing is left behind.
+    """
+
+    def stop(signum: int, frame: object) -> None:
+        _log.error(_STOPPED)
+        os._exit(INTERRUPTED)
+
+    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

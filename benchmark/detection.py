@@ -123,7 +123,10 @@ def match(
     hits = np.zeros(len(found), dtype=np.bool_)
     for i, box in enumerate(found):
         near = free[box.segment_id, box.channel]
-        scored = [(c, j) for j, t in enumerate(near) if (c := closeness(t, box)) is not None]
+        # rounded, so that of two equally close truths the earlier is taken whatever the last digit
+        scored = [
+            (round(c, 9), j) for j, t in enumerate(near) if (c := closeness(t, box)) is not None
+        ]
         if scored:
             hits[i] = True
             near.pop(max(scored, key=lambda pair: pair[0])[1])

@@ -151,10 +151,12 @@ def score_boxes(
     if not classes:
         raise BenchmarkError("no item has a true box; annotate test segments before scoring boxes")
     rows = []
+    drawn_map: dict[tuple[str, str], Floats] = {}
     for key, said in sorted(runs.items()):
         n_unparsed = sum(not said.get(i["item_id"], "") for i in items)
         case = _Case(truth, _read_boxes(items, said), subject_of, weights, classes)
         values = {**_ap_values(case), **_event_values(case, cut, _hours(items, subject_of))}
+        drawn_map[key] = values["map50"][0]
         rows += [
             score_row(
                 task, key, metric, percentile_interval(float(draws[0]), draws[1:], len(subjects)),
@@ -162,6 +164,28 @@ def score_boxes(
             )
             for metric, (draws, note) in values.items()
         ]  # fmt: skip
+    return rows + _differences(task, drawn_map, len(items), len(subjects))
+
+
+def _differences(
+    task: Task, drawn: Mapping[tuple[str, str], Floats], n_items: int, n_subjects: int
+) -> list[dict[str, Any]]:
+    """Compare each detector on its pages with its controls, both under the same draws."""
+    rows = []
+    for (model, control), other in drawn.items():
+        if control == "none" or (model, "none") not in drawn:
+            continue
+        gaps = drawn[model, "none"] - other
+        gap = percentile_interval(float(gaps[0]), gaps[1:], n_subjects)
+        word = "higher" if gap.value > 0 else "lower"
+        verdict = "no difference is shown" if gap.includes(0.0) else word
+        note = f"{verdict} (the same draws of subjects)"
+        rows.append(
+            score_row(
+                task, (model, "none"), f"map50-{control}", gap,
+                note=note, n_items=n_items, n_unparsed=0,
+            )
+        )  # fmt: skip
     return rows
 
 

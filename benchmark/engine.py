@@ -264,7 +264,8 @@ def _page(quality: Mapping[str, Any], sizes: Sequence[int], rounds: Rounds) -> P
 
 def _agreement(engine: Path, baseline: Path) -> Agreement:
     with np.load(engine) as ours, np.load(baseline) as theirs:
-        difference = np.abs(ours["signal_uv"] - theirs["signal_uv"])[1:-1]
+        n = min(len(ours["signal_uv"]), len(theirs["signal_uv"]), len(ours["tiers"]) - 1)
+        difference = np.abs(ours["signal_uv"][1:n] - theirs["signal_uv"][1:n])
         alpha = theirs["alpha_uv2"]
         relative = np.abs(ours["alpha_uv2"] - alpha) / np.maximum(alpha, 1e-6)
         is_judged = (ours["tiers"] >= 0).all(axis=1)

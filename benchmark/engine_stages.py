@@ -59,20 +59,22 @@ class EngineSession:
         watch = Stopwatch()
         segments = pa.Table.from_batches([self._segments(watch)])
         rows: dict[str, list[dict[str, Any]]] = {"spectral_features": [], "spatial_features": []}
-        pictures: list[dict[str, Any]] = []
         check: dict[str, list[NDArray[Any]]] = {"alpha_uv2": [], "tiers": [], "signal_uv": []}
         frame = pl.from_arrow(segments)
         assert isinstance(frame, pl.DataFrame)
         batches = segment_batches(frame, CHUNK_SEGMENTS)
-        while True:
-            with watch.stage("harmonise"):  # decoding belongs to the way in
-                batch = next(batches, None)
-            if batch is None:
-                break
-            self._features(batch, watch, rows, check)
-            pictures += _pictures(batch, check["alpha_uv2"][-1], watch)
+        with _picture_file(self._folder / "pictures.parquet") as pictures:
+            while True:
+                with watch.stage("harmonise"):  # decoding belongs to the way in
+                    batch = next(batches, None)
+                if batch is None:
+                    break
+                self._features(batch, watch, rows, check)
+                drawn = _pictures(batch, check["alpha_uv2"][-1], watch)
+                with watch.stage("write"):
+                    pictures.write_table(pa.Table.from_pylist(drawn, schema=pictures.schema))
         with watch.stage("write", segments.num_rows):
-            self._write(segments, rows, pictures)
+            self._write(segments, rows)
         arrays = {name: np.concatenate(parts) for name, parts in check.items()}
         np.savez(self._folder / "check.npz", **arrays)  # type: ignore[arg-type]
         return watch
@@ -94,8 +96,11 @@ class EngineSession:
                 with watch.stage("read"):
                     traces.read_uv(run.start_sample + first, run.start_sample + last, out)
 
-            blocks = list(harmonise(read, len(pick.indices), run.n_samples, plan))
-            rows_uv = np.concatenate(blocks, axis=1)
+            rows_uv = np.empty((len(pick.indices), plan.n_resampled(run.n_samples)), np.float32)
+            at = 0
+            for block in harmonise(read, len(pick.indices), run.n_samples, plan):
+                rows_uv[:, at : at + block.shape[1]] = block
+                at += block.shape[1]
             signals, clipped = quantise(rows_uv, np.flatnonzero(pick.mask).tolist(), len(pick.mask))
             row = _RECORDING | {"band_low_hz": plan.low_hz, "band_high_hz": plan.high_hz}
             batch = record_batch(row, pick.mask, _heads(len(signals)), signals, clipped)
@@ -124,35 +129,26 @@ class EngineSession:
             rows["spectral_features"] += spectra.rows(batch)
             rows["spatial_features"] += spatial.rows(batch)
         check["alpha_uv2"].append(spectra.power_uv2["clinical"]["alpha"])
-        check["signal_uv"].append(batch.data_uv)
+        if not check["signal_uv"]:
+            check["signal_uv"].append(batch.data_uv)
         check["tiers"].append(np.array([_tier_numbers(r["tier"]) for r in spatial.rows(batch)]))
 
-    def _write(
-        self,
-        segments: Any,
-        rows: dict[str, list[dict[str, Any]]],
-        pictures: list[dict[str, Any]],
-    ) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
+    def _write(self, segments: Any, rows: dict[str, list[dict[str, Any]]]) -> None:
         from dagster_project.tables.store import TableStore
 
         store = TableStore(str(self._folder / "tables"))
         store.write("segments", "bench-00-of-01", segments)
         for name, found in rows.items():
             store.write(name, "bench-00-of-01", found)
-        pq.write_table(
-            pa.Table.from_pylist(pictures), self._folder / "pictures.parquet",
-            compression="none", use_dictionary=False, write_statistics=False,
-        )  # fmt: skip
 
     def detector_ms(self, n_segments: int) -> float | None:
-        """Time the waveform detector per segment, or return None where it is not installed."""
-        if importlib.util.find_spec("onnxruntime") is None:
-            return None
-        from detectors.waveform.infer import load_detector
+        """Time the waveform detector per segment, or return None where it cannot run."""
+        from detectors.waveform.card import CARD_NAME
+        from detectors.waveform.infer import SHIPPED_WEIGHTS, load_detector
 
+        has_runtime = importlib.util.find_spec("onnxruntime") is not None
+        if not has_runtime or not (SHIPPED_WEIGHTS / CARD_NAME).is_file():
+            return None
         with np.load(self._folder / "check.npz") as check:
             data_uv = check["signal_uv"][:n_segments]
         n = len(data_uv)
@@ -173,6 +169,17 @@ class EngineSession:
 
 def _tier_numbers(words: list[str]) -> list[int]:
     return [("low", "medium", "high").index(w) if w != "missing" else -1 for w in words]
+
+
+def _picture_file(path: Path) -> Any:
+    """Open a Parquet file for PNG bytes, which are deflated already."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = [("segment_id", pa.string()), ("page", pa.binary()), ("topomap", pa.binary())]
+    return pq.ParquetWriter(
+        path, pa.schema(columns), compression="none", use_dictionary=False, write_statistics=False
+    )
 
 
 def _heads(n: int) -> list[Any]:

@@ -18,7 +18,7 @@ from benchmark.intervals import WEAK_BELOW_SUBJECTS
 from benchmark.metrics import METRICS, metric_of
 from benchmark.plots import Bar, interval_plot
 from benchmark.result import DISCLAIMER, Result, ScoreResult, TaskResult, make_result
-from benchmark.scoring import BASELINES
+from benchmark.scoring import BASELINES, WEAK_NOTE
 from benchmark.tasks import TASKS, Row
 
 _BASELINE_WORDS = {
@@ -182,41 +182,36 @@ def _verdicts(result: Result, name: str) -> list[str]:
 
 
 def _verdict(result: Result, row: ScoreResult) -> list[str]:
-    chance = result.tasks[row.task].chance
-    lines = []
-    if chance is not None:
-        lines.append(f"`{row.model}` {_against_chance(row, chance)}.")
     unit = METRICS[row.metric].unit
+    lines = []
+    if result.tasks[row.task].chance is not None:
+        lines.append(f"`{row.model}`: {_spoken(row)}.")
     for gap in result.scores:
         is_of_row = (gap.task, gap.model, gap.control) == (row.task, row.model, row.control)
         if is_of_row and gap.metric.startswith(f"{row.metric}-"):
             other = gap.metric.removeprefix(f"{row.metric}-")
             lines.append(
-                f"`{row.model}` minus *{other}*: {_shown(gap.value, unit, sign=True)}"
-                f"{_unit_word(unit)}, interval {_range(gap, unit)}; {gap.note}: {_told_apart(gap)}."
+                f"`{row.model}` minus *{other}*: {_shown(gap.value, unit, sign=True)} points, "
+                f"interval {_range(gap, unit)}: {_spoken(gap)}."
             )
     if row.n_unparsed:
         share = row.n_unparsed / row.n_items
-        lines.append(f"`{row.model}`: {row.n_unparsed} answers ({share:.0%}) could not be read.")
+        lines.append(
+            f"`{row.model}`: {row.n_unparsed} answers ({share:.0%}) could not be read and count as "
+            "wrong."
+        )
     return lines
 
 
-def _against_chance(row: ScoreResult, chance: float) -> str:
-    if row.ci_low is None or row.ci_high is None or row.value is None:
-        return "comes from one subject: no interval, so it cannot be told from chance"
-    if row.ci_low <= chance <= row.ci_high:
-        return f"is **not told from chance** ({100 * chance:.1f} % lies inside its interval)"
-    side = "above" if row.value > chance else "below"
-    unread = ", for unread answers count as wrong" if side == "below" and row.n_unparsed else ""
-    return f"is {side} chance ({100 * chance:.1f} %){unread}"
+def _spoken(row: ScoreResult) -> str:
+    """Return a row's note with its verdict, the words before the bracket, in bold."""
+    verdict, bracket, rest = _without_weak(row.note).partition(" (")
+    return f"**{verdict}**{bracket}{rest}"
 
 
-def _told_apart(gap: ScoreResult) -> str:
-    if gap.ci_low is None or gap.ci_high is None:
-        return "one subject, no verdict"
-    if gap.ci_low <= 0 <= gap.ci_high:
-        return "**no difference is shown**"
-    return "better" if (gap.value or 0.0) > 0 else "worse"
+def _without_weak(note: str) -> str:
+    """Leave out what is said once above the table."""
+    return "; ".join(part for part in note.split("; ") if part != WEAK_NOTE)
 
 
 def _details(result: Result, name: str) -> str:
@@ -234,7 +229,7 @@ def _details(result: Result, name: str) -> str:
         unit = metric_of(row.metric).unit
         lines.append(
             f"| {row.model} | {row.control} | {row.metric} | {_shown(row.value, unit)} | "
-            f"{_range(row, unit)} | {row.n_items} | {row.n_unparsed} | {row.note} |"
+            f"{_range(row, unit)} | {row.n_items} | {row.n_unparsed} | {_without_weak(row.note)} |"
         )
     return "\n".join([*lines, "", "</details>"])
 
@@ -261,7 +256,7 @@ def _plots(result: Result, name: str) -> dict[str, bytes]:
     unit = METRICS[task.primary_metric].unit
     chance = result.tasks[name].chance
     files = {}
-    bars = _bars({f"{r.model} / {r.control}": r for r in _primary(result, name)}, unit)
+    bars = _bars({_label(r): r for r in _primary(result, name)}, unit)
     if bars:
         files[f"{name}_{task.primary_metric}.png"] = interval_plot(
             f"{task.title}: {task.primary_metric} with 95 % intervals over subjects",
@@ -285,6 +280,10 @@ def _plots(result: Result, name: str) -> dict[str, bytes]:
             chance=None,
         )
     return files
+
+
+def _label(row: ScoreResult) -> str:
+    return row.model if row.control == "none" else f"{row.model} / {row.control}"
 
 
 def _bars(rows: Mapping[str, ScoreResult], unit: str) -> list[Bar]:

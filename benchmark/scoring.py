@@ -14,6 +14,7 @@ from benchmark.answers import LETTERS
 from benchmark.ask import check_answers, grade
 from benchmark.errors import BenchmarkError
 from benchmark.intervals import (
+    LEVEL,
     WEAK_BELOW_SUBJECTS,
     Interval,
     mean_interval,
@@ -25,6 +26,8 @@ from benchmark.tasks import Row, Task
 
 BASELINES = ("majority", "prior", "constant_template", "shuffled_reference")
 """Models of ``models.py`` that every other model is compared with, pair by pair."""
+
+WEAK_NOTE = f"weak interval: fewer than {WEAK_BELOW_SUBJECTS} subjects"
 
 Table = list[dict[str, Any]]
 _MAX_SLICES = 12  # categories shown; more would be a table nobody reads
@@ -94,15 +97,15 @@ def _choice_rows(
     right: Sequence[float], seed: int,
 ) -> Table:  # fmt: skip
     subjects = [i["subject_id"] for i in items]
-    chance = chance_level(items)
     accuracy = mean_interval(subjects, right, seed=seed)
+    note = _chance_note(items, right, accuracy, seed)
     low, high = wilson_interval(int(sum(right)), len(items))
     wilson = Interval(accuracy.value, low, high, accuracy.n_subjects)
     reference = [_class_name(i, i["answer"]) for i in items]
     predicted = [_class_name(i, _get(said, i, "answer", "")) for i in items]
     make = _row_maker(task, key, items, said)
     rows = [
-        make("accuracy", accuracy, _chance_note(accuracy, chance)),
+        make("accuracy", accuracy, note),
         make("accuracy_wilson", wilson, "items taken as independent"),
         make(
             "balanced_accuracy",
@@ -119,7 +122,7 @@ def _choice_rows(
     if all(likely):
         hits = [float(letter == i["answer"]) for letter, i in zip(likely, items, strict=True)]
         best = mean_interval(subjects, hits, seed=seed)
-        rows.append(make("accuracy_logprob", best, _chance_note(best, chance)))
+        rows.append(make("accuracy_logprob", best, _chance_note(items, hits, best, seed)))
     return rows + _slice_rows("accuracy", make, items, right, seed)
 
 
@@ -186,9 +189,11 @@ def _differences(
         for name, other in others.items():
             gaps = [a - b for a, b in zip(values[model, control], other, strict=True)]
             p = sign_permutation_p(subjects, gaps, seed=seed)
+            gap = mean_interval(subjects, gaps, seed=seed)
             make = _row_maker(task, (model, control), items, None)
-            note = f"paired by item; p = {p:.3f}, signs flipped by subject"
-            rows.append(make(f"{metric}-{name}", mean_interval(subjects, gaps, seed=seed), note))
+            words = ("no difference is shown", "higher", "lower")
+            note = f"{_verdict(gap, 0.0, p, words)} (paired by item, {_p_words(p)})"
+            rows.append(make(f"{metric}-{name}", gap, note))
     return rows
 
 
@@ -225,7 +230,7 @@ def score_row(
     *, note: str, n_items: int, n_unparsed: int,
 ) -> dict[str, Any]:  # fmt: skip
     """Make one row of table ``scores``; says so where few subjects make the interval weak."""
-    weak = f"weak interval: fewer than {WEAK_BELOW_SUBJECTS} subjects" if interval.is_weak else ""
+    weak = WEAK_NOTE if interval.is_weak else ""
     return {
         "task": task.name,
         "model": key[0],
@@ -241,14 +246,33 @@ def score_row(
     }
 
 
-def _chance_note(interval: Interval, chance: float) -> str:
-    if interval.low is None or interval.high is None:
-        verdict = "no interval, so not told from chance"
-    elif interval.includes(chance):
-        verdict = "the interval includes chance"
-    else:
-        verdict = "above chance" if interval.value > chance else "below chance"
-    return f"chance {100 * chance:.1f} %; {verdict}"
+def _chance_note(
+    items: Sequence[Row], right: Sequence[float], accuracy: Interval, seed: int
+) -> str:
+    gaps = [hit - 1 / len(i["options"]) for hit, i in zip(right, items, strict=True)]
+    p = sign_permutation_p([i["subject_id"] for i in items], gaps, seed=seed)
+    chance = chance_level(items)
+    words = ("not told from chance", "above chance", "below chance")
+    inside = "lies inside" if accuracy.includes(chance) else "lies outside"
+    return (
+        f"{_verdict(accuracy, chance, p, words)} (chance {100 * chance:.1f} % {inside} the "
+        f"interval, {_p_words(p)})"
+    )
+
+
+def _verdict(interval: Interval, against: float, p: float, words: tuple[str, str, str]) -> str:
+    """Choose the word for no, a higher or a lower value.
+
+    The interval and the permutation test must agree, because the bootstrap of few subjects is too
+    narrow (``evaluation.md`` 6.9 asks for the latter below 20 subjects).
+    """
+    if interval.includes(against) or p >= 1 - LEVEL:
+        return words[0]
+    return words[1] if interval.value > against else words[2]
+
+
+def _p_words(p: float) -> str:
+    return f"p = {p:.3f} by flipping the signs of subjects"
 
 
 def _class_name(item: Row, letter: str) -> str:

@@ -31,12 +31,14 @@ CHAIN = (
 
 def run_engine_bench(*, minutes: float, rounds: int, is_json: bool) -> int:
     """Run ``neurogloss bench engine`` and print its report."""
-    from benchmark.engine import bench_engine, report_json, report_table
+    from benchmark.engine import bench_engine
+    from benchmark.engine_report import report_table
 
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
+    warnings.filterwarnings("ignore", category=dg.PreviewWarning)
     report = bench_engine(minutes=minutes, rounds=rounds, orchestration=orchestration_share)
     if is_json:
-        sys.stdout.write(json.dumps(report_json(report), indent=1) + "\n")
+        sys.stdout.write(json.dumps(report.to_json(), indent=1) + "\n")
     else:
         from rich.console import Console
 

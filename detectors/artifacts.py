@@ -258,25 +258,22 @@ def _find_muscle(
     limit = {name: entry.value for name, entry in LIMITS.items()}
     is_judged = batch.band_hz[:, 1] >= limit["muscle_band_high_hz"]
     power = statistics.cell_fast_uv2 - mains_uv2[..., None]
-    window = 5
-    total = np.cumsum(power, axis=-1, dtype=np.float64)
-    mean = power.astype(np.float64)
-    mean[..., 3:-2] = (total[..., window:] - total[..., :-window]) / window
-    mean[..., :3], mean[..., -2:] = mean[..., 3:4], mean[..., -3:-2]
-    is_strong = mean >= limit["muscle_rms_uv"] ** 2
     exponent = _fast_exponent(batch, spectra)
-    is_row = is_strong.any(-1) & spectra.is_live & is_judged[:, None]
-    is_row &= exponent <= limit["muscle_exponent"]
+    is_row = (power.max(-1) >= limit["muscle_rms_uv"] ** 2) & spectra.is_live
+    is_row &= is_judged[:, None] & (exponent <= limit["muscle_exponent"])
     segment, channel = np.nonzero(is_row)
+    # the median of half a second, so that the edge of a pop is not taken for a burst
+    padded = np.pad(power[segment, channel], [(0, 0), (2, 2)], mode="edge")
+    level = np.median(np.lib.stride_tricks.sliding_window_view(padded, 5, axis=-1), axis=-1)
+    is_strong = level >= limit["muscle_rms_uv"] ** 2
     # hysteresis: a stretch lasts while it stays above the lower limit
-    is_held = mean[segment, channel] >= limit["muscle_held_rms_uv"] ** 2
-    is_strong = is_strong[segment, channel]
+    is_held = level >= limit["muscle_held_rms_uv"] ** 2
     active = close_gaps(is_held, round(limit["gap_s"] / CELL_S))
     boxes: list[list[Box]] = [[] for _ in batch.segment_ids]
     for r, a, b in zip(*runs(active), strict=True):
         if is_strong[r, a:b].sum() >= round(limit["muscle_s"] / CELL_S):
             i, c = int(segment[r]), int(channel[r])
-            rms = float(np.sqrt(mean[i, c, a:b].clip(0).mean()))
+            rms = float(np.sqrt(level[r, a:b].clip(0).mean()))
             boxes[i].append(Box(c, a * CELL_S, b * CELL_S, rms))
     findings = []
     for i, group in boxes_by_group(boxes, 0.3):

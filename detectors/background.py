@@ -17,6 +17,7 @@ from detectors._envelope import band_envelope
 from detectors._rule_common import Limit, conclude, make_finding, margin_confidence
 from detectors.montage import rows_of
 from detectors.row_statistics import RowStatistics
+from detectors.spectra import LIMITS as SPECTRAL_LIMITS
 from detectors.spectra import SpectralFeatures, fit_aperiodic, peak_of
 from detectors.types import (
     CANONICAL19,
@@ -250,7 +251,9 @@ def find_dominant_rhythm(batch: SegmentBatch, spectra: SpectralFeatures) -> Rule
             ("prominence_db", float(height[rows[0]]), "dB"),
             ("row_share", share, "1"),
         ]
-        confidence = margin_confidence(10 ** ((float(height[rows[0]]) - 4.0) / 10), 1 + share)
+        confidence = margin_confidence(
+            10 ** ((float(height[rows[0]]) - SPECTRAL_LIMITS["peak_db"].value) / 10), 1 + share
+        )
         names = [batch.schema.ch_names[r] for r in rows]
         findings.append(
             make_finding(

@@ -144,7 +144,7 @@ def merge_shard(
     judgements: Iterable[Mapping[str, Any]],
     events: Iterable[Mapping[str, Any]],
     *,
-    detector: str = "",
+    detector: str,
 ) -> RuleResult:
     """Merge the stored rows of one shard.
 
@@ -157,19 +157,19 @@ def merge_shard(
     events
         Rows of ``waveform_events``.
     detector
-        Weights id. Left empty it is taken from the events; a shard without any box was still read.
+        Id of the weights that read the shard, with or without boxes; ``""`` where no detector ran.
 
     Raises
     ------
     ValueError
-        If the events come from more than one detector.
+        If an event comes from another detector.
     """
     boxes = list(events)
-    ids = sorted({row["detector"] for row in boxes} | ({detector} if detector else set()))
-    if len(ids) > 1:
+    others = sorted({row["detector"] for row in boxes} - {detector})
+    if others:
         raise ValueError(
-            f"events of detectors {', '.join(ids)} are mixed in one shard; rebuild its "
-            "waveform_events with one pinned detector"
+            f"events of detectors {', '.join(others)} lie in a shard read by {detector!r}; rebuild "
+            "its waveform_events with one pinned detector"
         )
     pages = []
     for row in segments:
@@ -181,7 +181,7 @@ def merge_shard(
         tuple(judgement_from_row(row) for row in judgements),
     )
     seen = [event_from_row(row) for row in boxes]
-    return merge_findings(pages, rules, seen, detector=ids[0] if ids else "unnamed")
+    return merge_findings(pages, rules, seen, detector=detector)
 
 
 def _by_segment(pages: Sequence[Page], items: Iterable[_Item]) -> dict[str, list[_Item]]:

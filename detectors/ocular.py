@@ -32,6 +32,7 @@ LIMITS: dict[str, Limit] = {
     "blink_field_uv": Limit(37.5, "uV", "engineering default: rows it makes unusable"),
     "lateral_step_uv": Limit(40.0, "uV", _E8),
     "lateral_rise_share": Limit(0.7, "1", "clinical.md 8: step within 150 ms"),
+    "lateral_restless_share": Limit(0.2, "1", "engineering default: box-like, level on both sides"),
     "lateral_correlation": Limit(-0.6, "1", _E8),
     "lateral_one_side_share": Limit(0.25, "1", "engineering default: opposite sign at both"),
     "lateral_longest_s": Limit(2.0, "s", "engineering default: box ends with the return step"),
@@ -193,12 +194,12 @@ def find_lateral_eye(
     is_step = size[segment, time] >= size[segment[:, None], near].max(1, initial=0.0)
     is_step[1:] &= ~(is_step[:-1] & (segment[1:] == segment[:-1]) & (time[1:] - time[:-1] < 8))
     segment, time = segment[is_step], time[is_step]
-    is_eye, correlation = _is_conjugate(pair, step, segment, time)
+    is_eye, correlation, onset = _is_conjugate(pair, step, segment, time)
     findings = []
     for j in np.nonzero(is_eye)[0]:
         i, t = int(segment[j]), int(time[j])
-        end = _hold_end(pair[i, 0] - pair[i, 1], t, float(difference[i, t]))
-        start_s = (t + 0.5) / SLOW_HZ - 0.075
+        end = _hold_end(pair[i, 0] - pair[i, 1], int(onset[j]), float(difference[i, t]))
+        start_s = (onset[j] + 0.5) / SLOW_HZ - 0.075
         measures = [
             ("step_uv", float(size[i, t]), "uV"),
             ("correlation", float(correlation[j]), "1"),
@@ -232,8 +233,12 @@ def _is_conjugate(
     step: NDArray[np.float64],
     segment: NDArray[np.intp],
     time: NDArray[np.intp],
-) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Keep steps that are quick, opposite and anti-correlated, with their correlation."""
+) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.intp]]:
+    """Keep steps that are quick, opposite and anti-correlated; with correlation and time.
+
+    The means of :func:`_step` are level over 150 ms around a step, so its time is where the
+    difference itself moves most within 150 ms.
+    """
     limit = {name: entry.value for name, entry in LIMITS.items()}
     around = np.clip(time[:, None] + np.arange(-20, 21), 0, N_SLOW - 1)
     part = pair[segment[:, None, None], np.arange(2)[None, :, None], around[:, None, :]]
@@ -243,11 +248,16 @@ def _is_conjugate(
     left, right = step[segment, 0, time], step[segment, 1, time]
     size = np.abs(left - right)
     rise = part[:, 0] - part[:, 1]
-    is_eye = np.abs(rise[:, 23] - rise[:, 17]) >= limit["lateral_rise_share"] * size
+    quickest = np.abs(rise[:, 19:28] - rise[:, 13:22])
+    onset = time + quickest.argmax(1) - 4
+    is_eye = quickest.max(1, initial=0.0) >= limit["lateral_rise_share"] * size
     is_eye &= (left * right < 0) & (correlation <= limit["lateral_correlation"])
     weaker = np.minimum(np.abs(left), np.abs(right))
     is_eye &= weaker >= limit["lateral_one_side_share"] * size
-    return is_eye, correlation.astype(np.float64)
+    levels = np.stack([rise[:, 11:17], rise[:, 24:30]])
+    restlessness = np.sqrt(((levels - levels.mean(-1, keepdims=True)) ** 2).mean((0, 2)))
+    is_eye &= restlessness <= limit["lateral_restless_share"] * size
+    return is_eye, correlation.astype(np.float64), onset
 
 
 def _hold_end(difference: NDArray[np.float32], t: int, step_uv: float) -> float:

@@ -40,7 +40,8 @@ LIMITS: dict[str, Limit] = {
     "spindle_low_s": Limit(0.5, "s", "AASM"),
     "spindle_high_s": Limit(3.0, "s", "clinical.md 5, engineering default"),
     "spindle_p2p_uv": Limit(12.0, "uV", _E),
-    "spindle_over_median": Limit(1.75, "1", _E + "; stands out of the row's own sigma"),
+    "spindle_over_quartile": Limit(2.7, "1", _E + "; stands out of the row's quiet sigma"),
+    "spindle_foot_share": Limit(0.3, "1", _E + "; of its peak, where a spindle begins and ends"),
     "spindle_sigma_share": Limit(0.2, "1", "YASA default: relative power in 1-30 Hz"),
     "spindle_correlation": Limit(0.65, "1", "YASA default: with the 1-30 Hz signal"),
     "spindle_over_frontal": Limit(0.7, "1", "AASM central maximum, share is " + _E),
@@ -49,6 +50,8 @@ LIMITS: dict[str, Limit] = {
     "kcomplex_high_s": Limit(2.0, "s", "clinical.md 5, engineering default"),
     "kcomplex_p2p_uv": Limit(75.0, "uV", _E),
     "kcomplex_negative_uv": Limit(35.0, "uV", _E + ": the negative part leads"),
+    "kcomplex_positive_share": Limit(0.3, "1", _E + ": of the negative part"),
+    "kcomplex_foot_share": Limit(0.15, "1", _E + ": where the wave begins and ends"),
     "kcomplex_over_median": Limit(2.5, "1", _E + ": stands out of the background"),
     "kcomplex_over_occipital": Limit(1.5, "1", "AASM frontal maximum, ratio is " + _E),
     "not_eye_ratio": Limit(1.5, "1", _E + ": Fp over F, else an eye movement"),
@@ -126,15 +129,23 @@ def find_spindles(
     smooth = envelope.copy()
     smooth[..., 2:-2] = sum(envelope[..., k : k + envelope.shape[-1] - 4] for k in range(5)) / 5
     floor = np.maximum(
-        _L["spindle_p2p_uv"] / 2, _L["spindle_over_median"] * np.median(envelope, -1, keepdims=True)
+        _L["spindle_p2p_uv"] / 2,
+        _L["spindle_over_quartile"] * np.percentile(envelope, 25, axis=-1, keepdims=True),
     )
     is_high = (smooth >= floor)[:, :6] & is_judged[:, None, None]
     row, start, stop = runs(is_high.reshape(-1, is_high.shape[-1]))
+    start, stop = _to_feet(smooth[:, :6].reshape(-1, smooth.shape[-1]), row, start, stop)
     seconds = (stop - start) / RATE_HZ
     fits = (seconds >= _L["spindle_low_s"]) & (seconds <= _L["spindle_high_s"])
+    # a train that is too long on one row is no spindle where it dips on another
+    is_long = np.zeros((len(batch), smooth.shape[-1]), dtype=np.bool_)
+    for k in np.nonzero(seconds > _L["spindle_high_s"])[0]:
+        is_long[row[k] // 6, start[k] : stop[k]] = True
     boxes: list[list[Box]] = [[] for _ in batch.segment_ids]
     for r, a, b in zip(row[fits], start[fits], stop[fits], strict=True):
         i, c = divmod(int(r), 6)
+        if is_long[i, a:b].mean() >= 0.5:
+            continue
         mean = float(smooth[i, c, a:b].mean())
         boxes[i].append(Box(c, a / RATE_HZ, b / RATE_HZ, mean))
     findings = []
@@ -146,6 +157,24 @@ def find_spindles(
     return conclude(
         batch.segment_ids, "spindle", findings, ["" if j else reason for j in is_judged]
     )
+
+
+def _to_feet(
+    envelope: NDArray[np.float32],
+    row: NDArray[np.intp],
+    start: NDArray[np.intp],
+    stop: NDArray[np.intp],
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Move the ends of runs to where the envelope reaches a share of the run's peak.
+
+    Without this a strong short burst would be as long as the filter rings above the floor.
+    """
+    first, last = start.copy(), stop.copy()
+    for k, (r, a, b) in enumerate(zip(row, start, stop, strict=True)):
+        part = envelope[r, a:b]
+        inside = np.nonzero(part >= _L["spindle_foot_share"] * part.max())[0]
+        first[k], last[k] = a + inside[0], a + inside[-1] + 1
+    return first, last
 
 
 def _spindle(
@@ -262,11 +291,15 @@ def _kcomplex(
     if after.size < 8:
         return None
     peak = trough + 4 + int(after.argmax())
-    before = np.nonzero(front[:trough] >= 0)[0]
-    beyond = np.nonzero(front[peak:] <= 0)[0]
+    foot = _L["kcomplex_foot_share"]
+    before = np.nonzero(front[:trough] >= foot * front[trough])[0]
+    beyond = np.nonzero(front[peak:] <= foot * front[peak])[0]
     if not before.size or not beyond.size:
         return None
     start, stop = int(before[-1]) + 1, peak + int(beyond[0])
+    is_led_by_positive = front[max(start - 24, 0) : start].max(initial=0.0) > front[peak]
+    if is_led_by_positive or front[peak] < -_L["kcomplex_positive_share"] * front[trough]:
+        return None
     duration = (stop - start) / SLOW_HZ
     p2p = float(front[peak] - front[trough])
     is_shape = _L["kcomplex_low_s"] <= duration <= _L["kcomplex_high_s"]

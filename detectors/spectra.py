@@ -33,8 +33,10 @@ LIMITS: dict[str, Limit] = {
     "peak_region_low_hz": Limit(6.0, "Hz", "clinical.md 3.1, engineering default"),
     "peak_region_high_hz": Limit(14.0, "Hz", "clinical.md 3.1, engineering default"),
     "mains_guard_hz": Limit(2.0, "Hz", "engineering default: Hann main lobe of 2 s"),
-    "peak_db": Limit(4.0, "dB", "engineering default: under 2 % of pure 1/f rows pass"),
-    "segment_peak_db": Limit(2.0, "dB", "engineering default: mean over rows is steadier"),
+    "peak_db": Limit(4.5, "dB", "engineering default: 0.9 % of pure 1/f rows pass"),
+    "segment_peak_db": Limit(
+        4.0, "dB", "engineering default: 4 % of pages pass whose rows share 95 %"
+    ),
 }
 """Constants of this module with their source marks."""
 

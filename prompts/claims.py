@@ -101,7 +101,8 @@ _LEADING = {
 }  # fmt: skip
 _TREND = re.compile(
     rf"\b(?P<bands>{_LIST})(?: power| activity| band)?(?P<gap>[^.;:]{{0,40}}?)"
-    r"\b(?P<word>stable|unchanged|consistently low|(?:(?P<grade>slight|moderate|marked|significant|noticeable)(?:ly)?\s+)?"
+    r"\b(?P<word>stable|unchanged|consistently low|"
+    r"(?:(?P<grade>slight|moderate|marked|significant|noticeable)(?:ly)?\s+)?"
     r"(?P<way>increased?|decreased?|higher|lower|rise|rises|fell|fall))\b",
     re.IGNORECASE,
 )
@@ -206,13 +207,11 @@ def _mentions(clause: str) -> list[tuple[str, int]]:
 
 
 def quantities(clause: str) -> list[tuple[float, str]]:
-    """Read numbers with units, normalised to Hz, uV, s, uV2 and percent; lists share a unit."""
+    """Read numbers with units, normalised to Hz, uV, s, ms, uV2 and percent; lists share a unit."""
     found = []
     for match in _QUANTITY.finditer(_PAGE_LENGTH.sub("", clause)):
         unit = _UNITS[match["unit"].lower()]
-        for digits in re.findall(r"\d+(?:\.\d+)?", match["list"]):
-            value = float(digits)
-            found.append((value / 1000, "s") if unit == "ms" else (value, unit))
+        found += [(float(digits), unit) for digits in re.findall(r"\d+(?:\.\d+)?", match["list"])]
     return found
 
 

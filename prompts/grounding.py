@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from detectors.types import SEGMENT_S
-from detectors.vocabulary import BAND_SCHEMES, side_of_channels
+from detectors.vocabulary import BAND_SCHEMES, KINDS, side_of_channels
 from prompts import claims, words
-from prompts.event_words import Sentence
+from prompts.event_words import FOCAL_FAMILY, Sentence
 from prompts.facts import PageFacts
 from prompts.finding_facts import FindingFact
 from prompts.limits import forbidden_claims
 
 Verdict = Literal["supported", "contradicted", "unsupported", "overclaim"]
 
-TOLERANCE = {"Hz": 0.25, "uV": 2.5, "s": 0.05, "uV2": 0.05, "percent": 2.5}
+TOLERANCE = {"Hz": 0.25, "uV": 2.5, "s": 0.05, "ms": 2.5, "uV2": 0.05, "percent": 2.5}
 """Half a rounding step of text per unit (``words``); uV2 relative to the value."""
 _SLACK = 1e-6
 
@@ -160,7 +160,7 @@ def _check_kinds(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
     for mention in clause.kinds:
         kind, polarity = mention
         if polarity == "masked":
-            if not any(f.kind == kind for f in pool.findings):
+            if not any(f.kind == kind and f.is_masked for f in pool.findings):
                 return "contradicted", f"no {kind} was set aside"
             continue
         if kind not in pool.facts.judgements and not pool.facts.of_kind(kind):
@@ -177,9 +177,14 @@ def _check_kinds(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
 
 def _relevant(clause: claims.ClauseClaims, pool: _Pool) -> tuple[FindingFact, ...]:
     """Return the findings a clause speaks of: those of the kinds it names, else all cited."""
-    named = {kind for kind, _ in clause.kinds}
-    chosen = tuple(f for f in pool.findings if f.kind in named)
-    return chosen or pool.findings
+    return _of_named_kinds(clause, pool) or pool.findings
+
+
+def _of_named_kinds(clause: claims.ClauseClaims, pool: _Pool) -> tuple[FindingFact, ...]:
+    """Return the findings of the kinds a clause names: hidden ones where it says set aside."""
+    kinds = {kind for kind, _ in clause.kinds}
+    is_aside = any(polarity == "masked" for _, polarity in clause.kinds)
+    return tuple(f for f in pool.findings if f.kind in kinds and f.is_masked == is_aside)
 
 
 def _check_numbers(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
@@ -200,6 +205,10 @@ def _check_counts(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
             return "contradicted", f"{n} {kind} is not the count"
     for n in clause.row_counts:
         sizes = {len(f.channels) for f in pool.findings}
+        # a field is written without its maximum
+        sizes |= {
+            len(f.channels) - 1 for f in pool.findings if KINDS[f.kind].family == FOCAL_FAMILY
+        }
         sizes.add(len({name for f in pool.findings for name in f.channels}))
         sizes |= {len(pool.facts.recorded), len(pool.facts.schema.ch_names)}
         if n not in sizes:
@@ -210,9 +219,10 @@ def _check_counts(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
 def _check_places(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
     found = _relevant(clause, pool)
     known = {part for f in found for name in f.channels for part in (name, *name.split("-"))}
-    if pool.columns & {"mask", "channel_schema", "*"}:
+    is_about_events = bool(_of_named_kinds(clause, pool)) and not clause.says_not_recorded
+    if not is_about_events and pool.columns & {"mask", "channel_schema", "*"}:
         known |= {p for n in pool.facts.schema.ch_names for p in (n, *n.split("-"))}
-    if pool.columns & {"tier", "energy_uv2", "highest_channel"}:
+    if not is_about_events and pool.columns & {"tier", "energy_uv2", "highest_channel"}:
         known |= set(pool.facts.tiers)
     known |= {n for reason in pool.reasons for n in claims.channels(reason)}
     for name in clause.channels:
@@ -308,6 +318,9 @@ def _values(unit: str, found: Sequence[FindingFact], pool: _Pool) -> list[float]
     if unit == "s":
         values += [t for f in found for t in (f.t0_s, f.t1_s, f.centre_s, f.duration_s)]
         values += [float(SEGMENT_S)]
+    if unit == "ms":
+        values += [1000 * v for f in found for _, v, u in f.measures if u == "s"]
+        values += [1000 * f.duration_s for f in found]
     if unit == "percent":
         values += [100 * v for f in found for _, v, u in f.measures if u == "1"]
     if unit == "Hz" and pool.columns & {"band_high_hz", "*"}:

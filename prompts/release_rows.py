@@ -36,7 +36,8 @@ class ShardTables:
     captions, questions, narratives, dialogues
         The text tables of the shard; an empty frame where none was written.
     render
-        Segment id to the PNG of its page. Called at most once per segment that is drawn.
+        Segment id to the PNG of its page. Called once per drawn segment and split, in the order of
+        ``segments``.
     """
 
     segments: pl.DataFrame
@@ -187,7 +188,8 @@ def release_rows(
             named=True
         )
     }
-    for segment_id in sorted(by_segment):
+    # in stored order, so that a renderer reads every row group of signals once
+    for segment_id in meta:
         png = tables.render(segment_id)
         for name, sample in by_segment[segment_id]:
             yield _release_row(recipe, name, sample, meta[segment_id], png)

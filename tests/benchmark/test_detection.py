@@ -51,7 +51,7 @@ def _brute_force_ap(truth: list[Box], found: list[Box], limit: float) -> float:
             # count milliseconds instead of comparing edges
             a = set(range(round(true.t0_s * 1000), round(true.t1_s * 1000)))
             b = set(range(round(box.t0_s * 1000), round(box.t1_s * 1000)))
-            overlaps[number] = len(a & b) / len(a | b)
+            overlaps[number] = round(len(a & b) / len(a | b), 9)
         best = max(
             overlaps, key=lambda n: (overlaps[n], -truth[n].t0_s, -truth[n].t1_s), default=None
         )

@@ -60,7 +60,10 @@ def test_a_perfect_detector_scores_everything(rows: list[dict[str, Any]]) -> Non
 def test_the_boxes_of_other_pages_score_less(rows: list[dict[str, Any]]) -> None:
     scores = _scores(rows, _events(rows))
     assert scores["shuffled", "ap50:spike"]["value"] < 0.2
-    assert scores["shuffled", "map50"]["value"] < scores["none", "map50"]["value"]
+    gap = scores["none", "map50-shuffled"]
+    assert gap["value"] == pytest.approx(1 - scores["shuffled", "map50"]["value"])
+    assert gap["ci_low"] > 0
+    assert gap["note"].startswith("higher")
 
 
 def test_a_detector_that_finds_nothing_scores_nothing(rows: list[dict[str, Any]]) -> None:

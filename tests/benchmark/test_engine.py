@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -113,7 +114,7 @@ def test_table_and_markdown_show_every_stage_and_what_is_missing() -> None:
     from rich.console import Console
 
     busy = replace(report(), busy_share=0.5)
-    console = Console(width=200, record=True, quiet=False, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    console = Console(width=200, record=True, file=io.StringIO())
     console.print(report_table(busy))
     shown = console.export_text()
 

@@ -68,7 +68,7 @@ def test_the_prompt_shows_every_option_and_never_the_answer(sources: Sources) ->
         assert shown[1:-1] == [
             f"{letter}. {text}" for letter, text in zip("ABCD", row["options"], strict=False)
         ]
-        assert shown[-1] == "Answer with the letter of the right option only."
+        assert shown[-1] == "Answer with the letter of the right option."
 
 
 def test_captions_are_the_label_free_ones(sources: Sources) -> None:

@@ -120,14 +120,33 @@ def test_a_wrong_input_gets_one_sentence_and_status_1(
     assert not (files / "answers.parquet").exists()
 
 
-def test_ctrl_c_leaves_no_answers_and_says_so(files: Path, tiny_vlm: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
+def test_a_stop_while_the_model_loads_leaves_no_answers_and_says_so(
+    files: Path, tiny_vlm: Path, number: signal.Signals
+) -> None:
     process = _start(_arguments(files, tiny_vlm))
     assert process.stderr is not None
     assert "loading" in process.stderr.readline()
-    process.send_signal(signal.SIGINT)
-    rest = process.stderr.read()
+    process.send_signal(number)
+    told = process.stderr.read()
     assert process.wait(timeout=60) == 130
-    assert "no answers were written" in rest
+    assert "no answers were written" in told
+    assert [p.name for p in files.iterdir() if "answers" in p.name] == []
+
+
+@pytest.mark.heavy
+def test_a_stop_while_the_model_answers_leaves_no_answers_and_says_so(
+    files: Path, tiny_vlm: Path
+) -> None:
+    process = _start(_arguments(files, tiny_vlm))
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "asking" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    told = process.stderr.read()
+    assert process.wait(timeout=60) == 130
+    assert "no answers were written" in told
     assert [p.name for p in files.iterdir() if "answers" in p.name] == []
 
 

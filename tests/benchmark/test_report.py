@@ -75,7 +75,8 @@ def test_every_plot_is_written_and_shown(report: Report) -> None:
     "said",
     [
         "Research software, not a medical device.",
-        "`tiny` is **not told from chance**",
+        "`tiny`: **not told from chance**",
+        "`yolo` minus *shuffled*: +0.0",
         "`tiny` minus *blank*: +0.0",
         "**no difference is shown**",
         "pages are simulated** and scored apart",

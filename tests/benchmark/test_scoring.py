@@ -47,7 +47,7 @@ def test_reference_answers_score_everything(rows_of: Rows) -> None:
     for metric in ("accuracy", "balanced_accuracy", "macro_f1"):
         row = _value(rows, metric)
         assert (row["value"], row["ci_low"], row["ci_high"], row["n_unparsed"]) == (1, 1, 1, 0)
-    assert "above chance" in _value(rows, "accuracy")["note"]
+    assert _value(rows, "accuracy")["note"].startswith("above chance (chance 3")
 
 
 def test_reference_captions_score_everything(rows_of: Rows) -> None:
@@ -116,7 +116,17 @@ def test_a_model_is_compared_with_its_controls_and_the_baselines(rows_of: Rows) 
     share_of_a = sum(row["answer"] == "A" for row in items) / len(items)
     assert blank["value"] == majority["value"] == pytest.approx(1 - share_of_a)
     assert blank["ci_low"] > 0
-    assert "p = 0.0" in blank["note"]
+    assert blank["note"].startswith("higher (paired by item, p = 0.0")
+
+
+def test_a_gap_of_few_subjects_needs_the_permutation_test_too(rows_of: Rows) -> None:
+    items = [row for row in rows_of("mcq") if row["subject_id"] < "p04"]
+    answers = _answers(items, lambda r: r["answer"]) + _answers(
+        items, lambda r: "-", control="blank"
+    )
+    gap = _value(score(MCQ, items, answers), "accuracy-blank")
+    assert (gap["value"], gap["ci_low"]) == (1.0, 1.0)
+    assert gap["note"].startswith("no difference is shown (paired by item, p = 0.125")
 
 
 def test_recorded_and_simulated_pages_are_scored_apart(rows_of: Rows) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from benchmark.registry import Registry
 from benchmark.tasks import TASKS, Task, items_hash
+from prompts.teachers.prompt_files import user_prompts
 
 Rows = Callable[[str], list[dict[str, Any]]]
 
@@ -83,3 +84,10 @@ def test_the_hash_moves_with_every_part_of_an_item(rows_of: Rows, column: str) -
 def test_the_hash_moves_with_the_task(rows_of: Rows, change: dict[str, str]) -> None:
     task = TASKS["mcq"]
     assert items_hash(replace(task, **change), rows_of("mcq")) != items_hash(task, rows_of("mcq"))
+
+
+def test_prompts_are_phrasings_the_dataset_trains_on() -> None:
+    phrasings, _ = user_prompts()
+    assert TASKS["caption"].prompt in phrasings["captions"]
+    trained = [phrase.replace("{question}", "Q\nA. x\nB. y") for phrase in phrasings["questions"]]
+    assert TASKS["mcq"].prompt.format(question="Q", options="A. x\nB. y") in trained

@@ -142,6 +142,19 @@ def test_an_unreadable_file_is_retryable(tmp_path: Path) -> None:
     assert [(r["cause"], r["is_retryable"]) for r in found.rejects] == [("unreadable", True)]
 
 
+def test_what_no_check_foresaw_is_a_row_too(
+    tmp_path: Path, write_edf: WriteEdf, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = replace(EEGMAT, file_pattern=r"(?P<subject>Subject\d{2})_(?P<session>\d)\.edf$")
+    write_edf(tmp_path / "eegmat/Subject00_7.edf", seed=1)  # a session the labels do not know
+    write_edf(tmp_path / "eegmat/Subject01_1.edf", seed=2)
+    found = inventory(spec, tmp_path, "eegmat-01-of-01", salt="x")
+    assert [r["reject_cause"] for r in found.recordings] == ["unexpected", None]
+    assert found.rejects[0]["detail"].startswith("KeyError in read_eegmat:")
+    assert found.recordings[0]["recording_id"] in caplog.text
+    assert "Subject00" not in caplog.text
+
+
 def test_a_mixed_rate_among_the_channels_used_is_refused(
     tmp_path: Path, write_edf: WriteEdf
 ) -> None:

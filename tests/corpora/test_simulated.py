@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -80,7 +81,7 @@ def test_exclusive_events_of_a_recording_do_not_overlap(subjects: list[Simulated
     for subject in subjects:
         for recording in subject.recordings:
             events = [e for e in recording.events if e.kind not in free]
-            for a, b in zip(events, events[1:], strict=False):
+            for a, b in itertools.pairwise(events):
                 assert b.t0_s >= a.t1_s - 1 / FS, (a.kind, b.kind)
 
 
@@ -116,7 +117,7 @@ def test_background_amplitude_and_neighbour_correlation_are_those_of_a_scalp(
     for recording in subject.recordings:
         rms = recording.data_uv.std(axis=1)
         assert 3.0 < np.median(rms) < 40.0
-        correlation = np.corrcoef(recording.data_uv)
+        correlation = np.atleast_2d(np.corrcoef(recording.data_uv))
         near = correlation[rows("F3")[0], rows("Fz")[0]]
         far = correlation[rows("F7")[0], rows("O2")[0]]
         assert near > 0.35

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def test_truth_read_back_is_the_truth_planted(corpus: tuple[Path, ...]) -> None:
         covered = [(i.t0_s, i.t1_s) for i in truth.background.intervals]
         assert covered[0][0] == 0.0
         assert covered[-1][1] == 30.0
-        assert all(a[1] == b[0] for a, b in zip(covered, covered[1:], strict=False))
+        assert all(a[1] == b[0] for a, b in itertools.pairwise(covered))
 
 
 @pytest.mark.parametrize(

@@ -64,9 +64,7 @@ def test_average_reference_sums_to_zero_over_good_rows_and_ignores_bad_ones() ->
 def test_average_reference_does_not_depend_on_the_recording_reference() -> None:
     data, mask = noise(2), np.ones((2, 19), dtype=bool)
     shifted = data - data[:, :1]
-    assert np.allclose(
-        average_reference(data, mask), average_reference(shifted, mask), atol=1e-3
-    )
+    assert np.allclose(average_reference(data, mask), average_reference(shifted, mask), atol=1e-3)
 
 
 def test_neighbours_are_mutual_and_mirror_symmetric() -> None:
@@ -96,7 +94,5 @@ def test_mirroring_twice_is_nothing() -> None:
     ],
     ids=["left", "both", "midline", "chain", "sleep-edf", "outside-10-20", "none"],
 )
-def test_side_and_region_come_from_names(
-    rows: tuple[str, ...], expected: tuple[str, str]
-) -> None:
+def test_side_and_region_come_from_names(rows: tuple[str, ...], expected: tuple[str, str]) -> None:
     assert side_and_region(rows) == expected

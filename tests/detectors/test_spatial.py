@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from planted_signals import POSTERIOR_FIELD, add, batch_of, noise, rhythm
@@ -58,12 +58,10 @@ def test_tiers_rise_with_the_value_and_equal_values_share_one(values: list[float
         assert len({int(t) for v, t in zip(values, tiers, strict=True) if v == value}) == 1
 
 
-@settings(max_examples=1)
-@given(st.just(0))
-def test_inertia_is_never_above_seeded_kmeans(seed: int) -> None:
+def test_inertia_is_never_above_seeded_kmeans() -> None:
     from sklearn.cluster import KMeans
 
-    values = np.random.default_rng(seed).normal(size=(25, 19))
+    values = np.random.default_rng(0).normal(size=(25, 19))
     tiers = exact_tiers(values, np.ones(values.shape, dtype=bool))
     for row, got in zip(values, tiers, strict=True):
         other = KMeans(3, n_init=10, random_state=42).fit(row[:, None])
@@ -117,7 +115,8 @@ def test_gain_and_reference_do_not_move_tiers() -> None:
     data = noise(3, seed=6)
     there = spatial_features(batch_of(data)).tier
     assert np.array_equal(there, spatial_features(batch_of(4 * data)).tier)
-    assert np.array_equal(there, spatial_features(batch_of(data - data[:, :1] * 0.999)).tier)
+    elsewhere = data - noise(3, seed=7, n_rows=1)
+    assert np.array_equal(there, spatial_features(batch_of(elsewhere)).tier)
 
 
 def test_pages_without_a_head_of_electrodes_are_not_judged() -> None:

@@ -16,10 +16,8 @@ from detectors.vocabulary import BAND_SCHEMES
 def test_density_equals_scipy(n: int, offset_uv: float) -> None:
     data = noise(n, rms_uv=20) + np.float32(offset_uv)
     _, expected = signal.welch(data.astype(np.float64), 200, "hann", 400)
-    # with an offset float32 keeps fewer digits of the signal itself
-    tolerance = 1e-5 if offset_uv == 0 else 1e-3
-    got = welch_density(data)
-    assert np.abs(got / expected - 1)[..., 1:150].max() < tolerance
+    in_band = (FREQS_HZ > 0) & (FREQS_HZ < 69)
+    assert np.abs(welch_density(data) / expected - 1)[..., in_band].max() < 1e-5
 
 
 def test_bands_of_a_scheme_share_their_edges_and_lose_nothing() -> None:
@@ -42,8 +40,8 @@ def test_a_sine_is_found_in_its_band_at_its_frequency(hz: float) -> None:
 
 def test_noise_has_no_dominant_rhythm() -> None:
     features = spectral_features(batch_of(noise(60, seed=1)))
-    assert np.isfinite(features.dominant_hz).mean() < 0.06
-    assert sum(band != "" for band in features.dominant_band) <= 3
+    assert np.isfinite(features.dominant_hz).mean() < 0.02
+    assert sum(band != "" for band in features.dominant_band) <= 2
 
 
 @pytest.mark.parametrize("exponent", [0.8, 1.5, 2.2])
@@ -74,9 +72,7 @@ def test_raw_dominance_answers_delta_where_the_corrected_one_sees_the_rhythm() -
     ],
     ids=["full", "eegmmidb", "eegmat", "narrow"],
 )  # fmt: skip
-def test_bands_above_the_source_are_void_and_never_numbers(
-    high_hz: float, void: list[str]
-) -> None:
+def test_bands_above_the_source_are_void_and_never_numbers(high_hz: float, void: list[str]) -> None:
     features = spectral_features(batch_of(noise(2), band_hz=(0.5, high_hz)))
     assert features.void_bands(0) == void
     for scheme, bands in features.power_uv2.items():

@@ -34,16 +34,12 @@ def test_an_event_too_small_everywhere_has_no_box_unless_the_floor_is_lowered() 
 
 
 def test_a_lateral_eye_movement_is_boxed_by_the_sign_at_each_electrode() -> None:
-    found = waveform_boxes(
-        event("lateral_eye", {"F8": 80.0, "F7": 78.0}, {"F8": 1.0, "F7": -1.0})
-    )
+    found = waveform_boxes(event("lateral_eye", {"F8": 80.0, "F7": 78.0}, {"F8": 1.0, "F7": -1.0}))
     assert [(w, c) for w, c, _, _ in found] == [("eyer+", "F8"), ("eyer-", "F7")]
 
 
 def test_the_upside_down_image_of_a_blink_is_not_a_blink() -> None:
-    found = waveform_boxes(
-        event("blink", {"Fp1": 200.0, "O1": 60.0}, {"Fp1": 1.0, "O1": -1.0})
-    )
+    found = waveform_boxes(event("blink", {"Fp1": 200.0, "O1": 60.0}, {"Fp1": 1.0, "O1": -1.0}))
     assert [c for _, c, _, _ in found] == ["Fp1"]
 
 

@@ -12,7 +12,11 @@ from detectors.waveform.scoring import Matches, match
 
 COLUMNS = st.lists(
     st.tuples(
-        st.integers(0, 2), st.integers(0, 2), st.floats(0, 9), st.floats(0.02, 1), st.floats(0.01, 1)
+        st.integers(0, 2),
+        st.integers(0, 2),
+        st.floats(0, 9),
+        st.floats(0.02, 1),
+        st.floats(0.01, 1),
     ),
     max_size=40,
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,9 +21,7 @@ from detectors.waveform.raster import (
 )
 
 
-def batch_of(
-    data_uv: NDArray[np.float32], mask: NDArray[np.bool_] | None = None
-) -> SegmentBatch:
+def batch_of(data_uv: NDArray[np.float32], mask: NDArray[np.bool_] | None = None) -> SegmentBatch:
     n = len(data_uv)
     return SegmentBatch(
         segment_ids=tuple(f"s{i}" for i in range(n)),
@@ -101,7 +101,7 @@ def test_grey_grows_with_amplitude_on_a_fixed_scale(plane_hz: float) -> None:
         float(np.ptp(encode_rows(batch_of(tone(plane_hz, a))).astype(float)[0, :, 4, 200:1800]))
         for a in (2.0, 10.0, 50.0, 250.0)
     ]
-    assert all(b > a + 5 for a, b in zip(swings, swings[1:], strict=False))
+    assert all(b > a + 5 for a, b in itertools.pairwise(swings))
     assert swings[-1] <= 254
 
 

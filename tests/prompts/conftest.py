@@ -149,7 +149,7 @@ def judged(segment_id: str, findings: list[Finding], not_judged: dict[str, str])
     return rows
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rows() -> dict[str, Callable[..., Any]]:
     """Builders of single table rows."""
     return {
@@ -163,7 +163,7 @@ def rows() -> dict[str, Callable[..., Any]]:
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def plant() -> Callable[..., PageFacts]:
     """Facts of one page from findings; every kind is judged, absent unless found or excused."""
 
@@ -189,7 +189,7 @@ def plant() -> Callable[..., PageFacts]:
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shard_tables() -> Callable[[int], dict[str, pl.DataFrame]]:
     """Tables of a shard of ``n`` planted pages that take turns in what they show."""
 

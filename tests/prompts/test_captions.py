@@ -204,27 +204,15 @@ def any_finding(draw: st.DrawFn) -> Finding:
     found=st.lists(any_finding(), max_size=8, unique_by=lambda f: f.finding_id),
     seed=st.integers(0, 99),
 )
-def test_any_page_gives_a_supported_caption_with_evidence(found: list[Finding], seed: int) -> None:
-    facts = page_of(found)
+def test_any_page_gives_a_supported_caption_with_evidence(
+    plant: Plant, found: list[Finding], seed: int
+) -> None:
+    facts = plant(found)
     caption = write_caption(facts, seed=seed)
     report = check_grounding(caption.sentences, facts)
     assert report.is_supported, report.cause
     assert all(s.evidence for s in caption.sentences)
     assert forbidden_claims(caption.text) == ()
-
-
-def page_of(found: list[Finding]) -> PageFacts:
-    from conftest import finding_row, judged, judgement_row, segment_row, spatial_row, spectral_row
-
-    from prompts.facts import page_facts
-
-    return page_facts(
-        segment_row("seg-0"),
-        [finding_row(f) for f in found],
-        [judgement_row(j) for j in judged("seg-0", found, {})],
-        spectral_row("seg-0"),
-        spatial_row("seg-0"),
-    )
 
 
 def test_rows_carry_every_sentence(plant: Plant) -> None:

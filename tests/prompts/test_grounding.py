@@ -45,7 +45,7 @@ def test_true_text_is_supported(plant: Plant) -> None:
         ("lies at O1", "lies at C3", "contradicted"),
         ("medium energy: P3", "high energy: P3", "contradicted"),
         ("Alpha has the highest power", "Alpha power shows a marked increase", "unsupported"),
-        ("Asymmetry", "Asymmetry of 12 µV²", "contradicted"),
+        ("Asymmetry", "Asymmetry of 14 µV²", "contradicted"),
         ("No spikes seen", "Spikes point to epilepsy", "overclaim"),
         ("No spikes seen", "This is a normal EEG", "overclaim"),
     ],
@@ -123,7 +123,7 @@ def test_kinds_are_read_with_their_polarity(clause: str, expected: list[tuple[st
 @pytest.mark.parametrize(
     ("clause", "expected"),
     [
-        ("110 ms and 85 µV at 3.4 s", [(0.11, "s"), (85.0, "uV"), (3.4, "s")]),
+        ("110 ms and 85 µV at 3.4 s", [(110.0, "ms"), (85.0, "uV"), (3.4, "s")]),
         ("at 0.5, 2 and 4.2 s", [(0.5, "s"), (2.0, "s"), (4.2, "s")]),
         ("8-9 Hz", [(8.0, "Hz"), (9.0, "Hz")]),
         ("103 µV²", [(103.0, "uV2")]),

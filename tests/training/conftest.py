@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from PIL import Image
 
 from training import torchvision_shim
@@ -160,3 +161,18 @@ def base_folder(
 @pytest.fixture(scope="session")
 def write() -> Callable[..., Path]:
     return write_release
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Path:
+    """The recipe of the tests as a file."""
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(tiny_recipe().model_dump()))
+    return path
+
+
+@pytest.fixture
+def arguments(recipe_file: Path, release: Path, tmp_path: Path) -> list[str]:
+    """The command line of a small stage 1 into ``tmp_path / "out"``."""
+    words = ["stage1", "--recipe", recipe_file, "--dataset", release, "--out", tmp_path / "out"]
+    return [str(w) for w in words]

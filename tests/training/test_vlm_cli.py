@@ -1,4 +1,4 @@
-"""The command line: exit status, one sentence per error, Dagster listening, and kills."""
+"""The command line: exit status, one sentence per error, and kills."""
 
 from __future__ import annotations
 
@@ -9,33 +9,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import dagster as dg
 import pytest
-import yaml
 
 from training.__main__ import main
-from training.vlm.config import Recipe
 from training.vlm.errors import is_retryable_status
 from training.vlm.run import StageRequest, run_stage
 
 PROJECT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def recipe_file(recipe: Callable[..., Recipe], tmp_path: Path) -> Path:
-    path = tmp_path / "small.yaml"
-    path.write_text(yaml.safe_dump(recipe().model_dump()))
-    return path
-
-
-@pytest.fixture
-def arguments(recipe_file: Path, release: Path, tmp_path: Path) -> list[str]:
-    words = ["stage1", "--recipe", recipe_file, "--dataset", release, "--out", tmp_path / "out"]
-    return [str(w) for w in words]
 
 
 def test_two_stages_by_hand(
@@ -136,29 +118,3 @@ def test_killed_program_carries_on_to_the_same_weights(
     unbroken = run_stage(StageRequest("small", made, "stage1", release, tmp_path / "whole"))
     assert resumed.losses == unbroken.losses
     assert resumed.model_fingerprint == unbroken.model_fingerprint
-
-
-@pytest.mark.heavy
-def test_dagster_hears_steps_and_gets_the_materialisation(
-    arguments: list[str], tmp_path: Path
-) -> None:
-    command = [sys.executable, "-m", "training", *arguments]
-
-    @dg.asset
-    def model(context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient) -> Any:
-        env = _environment()
-        return pipes.run(context=context, command=command, env=env).get_materialize_result()
-
-    with dg.DagsterInstance.ephemeral() as instance:
-        client = dg.PipesSubprocessClient()
-        outcome = dg.materialize([model], resources={"pipes": client}, instance=instance)
-        assert outcome.success
-        (made,) = outcome.asset_materializations_for_node("model")
-        assert made.metadata["steps"].value == 6
-        assert str(made.metadata["loss_curve"].value).startswith("![loss](data:image/png;base64,")
-        result = json.loads((tmp_path / "out" / "result.json").read_text())
-        version = made.tags and made.tags.get("dagster/data_version")
-        assert version == result["model_fingerprint"][:16]
-        logs = [r.user_message for r in instance.all_logs(outcome.run_id)]
-    assert any(text.startswith("step 6/6 loss") for text in logs)
-    assert any("| merger" in text for text in logs)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +22,7 @@ from training.waveform.errors import TrainerError
 from training.waveform.evaluate import Forward, calibrate, detect_set, mean_ap, score_set
 from training.waveform.export import LICENCE, onnx_bytes, weights_id_of, write_weights
 from training.waveform.recipe import DetectorRecipe
-from training.waveform.train import Progress, ReportProgress, TrainedNetwork, train_network
+from training.waveform.train import ReportProgress, TrainedNetwork, train_network
 
 LIMITS = (
     "Research software, not a medical device; no clinical claim may rest on it.",
@@ -167,5 +166,3 @@ def _score(values: dict[str, float]) -> ClassScore:
         k: None if math.isnan(v) else v for k, v in values.items() if k != "n_truth"
     }
     return ClassScore.model_validate({**known, "n_truth": int(values["n_truth"])})
-
-

@@ -12,7 +12,6 @@ import copy
 import json
 import logging
 import math
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,18 +162,16 @@ class _Run:
         for i, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{i}.{k}": v for k, v in state.items()}
         tensors = {k: v.contiguous().clone() for k, v in tensors.items()}
-        n_epochs = len(self.history)
-        save_file(tensors, out_dir / f"{n_epochs:04d}.{_TENSORS}.part")
-        os.replace(
-            out_dir / f"{n_epochs:04d}.{_TENSORS}.part", out_dir / f"{n_epochs:04d}.{_TENSORS}"
-        )
+        mine = out_dir / f"{len(self.history):04d}.{_TENSORS}"
+        part = out_dir / f"{mine.name}.part"
+        save_file(tensors, part)
+        part.replace(mine)
         state = {**self._key, "history": [_as_list(p) for p in self.history]}
         part = out_dir / f"{_STATE}.part"
         part.write_text(json.dumps(state, indent=1), encoding="utf-8")
-        os.replace(part, out_dir / _STATE)
-        for old in out_dir.glob(f"*.{_TENSORS}"):
-            if old.name != f"{n_epochs:04d}.{_TENSORS}":
-                old.unlink()
+        part.replace(out_dir / _STATE)
+        for old in set(out_dir.glob(f"*.{_TENSORS}")) - {mine}:
+            old.unlink()
 
     def resume(self, out_dir: Path) -> None:
         """Take up the checkpoint in ``out_dir``, where there is one."""

@@ -12,10 +12,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from detectors.types import CANONICAL19, Measure
-
 from dagster_project.corpora.simulated.geometry import FloatArray, weights
 from dagster_project.corpora.simulated.patch import Patch
+from detectors.types import CANONICAL19, Measure
 
 _BLINK_FIELD = {
     "Fp1": 1.0, "Fp2": 1.0, "F7": 0.40, "F8": 0.40, "F3": 0.38, "F4": 0.38, "Fz": 0.36,

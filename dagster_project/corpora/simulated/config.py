@@ -96,9 +96,13 @@ class SimulatorConfig:
         unknown = set(self.states) - set(STATES)
         _check(bool(self.states) and not unknown, f"states={self.states}", ", ".join(STATES))
         missing = set(RATES_PER_MIN) ^ set(self.rates_per_min)
-        _check(not missing, f"rates_per_min differs in {sorted(missing)}", "the keys of the default")
+        _check(
+            not missing, f"rates_per_min differs in {sorted(missing)}", "the keys of the default"
+        )
         missing = set(AMPLITUDES_UV) ^ set(self.amplitudes_uv)
-        _check(not missing, f"amplitudes_uv differs in {sorted(missing)}", "the keys of the default")
+        _check(
+            not missing, f"amplitudes_uv differs in {sorted(missing)}", "the keys of the default"
+        )
 
     @property
     def duration_s(self) -> int:

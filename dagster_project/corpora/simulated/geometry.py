@@ -116,12 +116,12 @@ def reference_matrix(name: str) -> FloatArray:
 def spatial_root(width_deg: float) -> FloatArray:
     """Return a square root of the spatial covariance of background activity, shape (19, 19).
 
-    Covariance falls with the angle between electrodes as a Gaussian of ``width_deg`` plus a fifth
-    of activity of each electrode's own, so that neighbours correlate at about 0.7 as on a scalp.
+    Covariance falls with the angle between electrodes as a Gaussian of ``width_deg`` plus a
+    twentieth of activity of each electrode's own, so that neighbours correlate at about 0.8.
     """
     positions = electrode_positions()
     angle = np.arccos(np.clip(positions @ positions.T, -1.0, 1.0))
     shared = np.exp(-0.5 * (angle / np.deg2rad(width_deg)) ** 2)
-    covariance = 0.8 * shared + 0.2 * np.eye(len(positions))
+    covariance = 0.95 * shared + 0.05 * np.eye(len(positions))
     values, vectors = np.linalg.eigh(covariance)
     return np.asarray((vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T)

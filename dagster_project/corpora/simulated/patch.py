@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.types import CANONICAL19, ExpertEvent, Measure
-
 from dagster_project.corpora.simulated.geometry import FloatArray
+from detectors.types import CANONICAL19, ExpertEvent, Measure
 
 SOURCE = "simulator@1"
 """Source id of every planted event; raised whenever shapes or truth can change."""

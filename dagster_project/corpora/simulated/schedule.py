@@ -101,9 +101,7 @@ class Schedule:
             low = max(_EDGE_S, spot.t0_s)
             high = min(self._duration_s - _EDGE_S, spot.t1_s) - room_s
             t0_s = rng.uniform(low, max(low, high))
-            is_free = all(
-                t0_s >= b + _GUARD_S or a >= t0_s + room_s + _GUARD_S for a, b in taken
-            )
+            is_free = all(t0_s >= b + _GUARD_S or a >= t0_s + room_s + _GUARD_S for a, b in taken)
             if high > low and is_free:
                 taken.append((t0_s, t0_s + room_s))
                 return t0_s

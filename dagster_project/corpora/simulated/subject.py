@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from detectors.types import CANONICAL19, ExpertEvent, Measure
-
 from dagster_project.corpora.simulated import artifacts, transients
 from dagster_project.corpora.simulated.background import (
     Background,
@@ -28,6 +26,7 @@ from dagster_project.corpora.simulated.geometry import (
 )
 from dagster_project.corpora.simulated.patch import SOURCE, Patch, plant_into
 from dagster_project.corpora.simulated.schedule import Schedule
+from detectors.types import CANONICAL19, ExpertEvent, Measure
 
 _FOCI = ("F7", "F8", "T7", "T8", "T7", "T8", "C3", "C4", "F3", "F4", "P7", "P8", "O1", "O2", "P3")
 _GENERALISED_WIDTH_DEG = 75.0
@@ -35,6 +34,11 @@ _EDGE_S = 0.3
 _MAINS_LISTED_UV_RMS = 1.0
 _LASTING_KINDS = ("mains", "posterior_rhythm")
 """Kinds that last so long that a channel flat for a part of it still shows them."""
+
+_BRAIN_KINDS = ("spindle", "kcomplex", "slow_wave", "vertex", "spike", "sharp", "spsw")
+"""Kinds whose amplitude goes with that of the subject's background, as skull and scalp scale both."""
+
+_TYPICAL_RMS_UV = 9.0
 
 _RUN_CHANCE = 0.3
 _RUN_HZ = (2.6, 3.8)
@@ -135,7 +139,9 @@ def simulate_subject(
     config = config or SimulatorConfig()
     traits = draw_traits(np.random.default_rng([seed, index]))
     recordings = tuple(
-        _record(np.random.default_rng([seed, index, 1 + STATES.index(state)]), traits, state, config)
+        _record(
+            np.random.default_rng([seed, index, 1 + STATES.index(state)]), traits, state, config
+        )
         for state in config.states
     )
     return SimulatedSubject(index, traits, recordings)
@@ -155,10 +161,16 @@ def draw_traits(rng: np.random.Generator) -> SubjectTraits:
         alpha_hz=float(np.clip(rng.normal(10.1, 1.0), 8.0, 12.5)),
         alpha_uv=float(np.clip(rng.lognormal(np.log(38), 0.4), 12, 95)) if has_alpha else 3.0,
         wake=Background(
-            rng.uniform(1.1, 1.6), rng.uniform(5, 11), rng.uniform(0.8, 2.5), rng.uniform(0.4, 1.2)
+            exponent=rng.uniform(1.1, 1.7),
+            rms_uv=float(np.clip(rng.lognormal(np.log(8.5), 0.4), 4.5, 24)),
+            beta_uv=rng.uniform(0.8, 3.0),
+            noise_uv=rng.uniform(0.4, 1.4),
         ),
         sleep=Background(
-            rng.uniform(1.35, 2.0), rng.uniform(7, 15), rng.uniform(0.5, 1.4), rng.uniform(0.3, 0.9)
+            exponent=rng.uniform(1.35, 2.0),
+            rms_uv=float(np.clip(rng.lognormal(np.log(10.5), 0.35), 6, 26)),
+            beta_uv=rng.uniform(0.5, 1.4),
+            noise_uv=rng.uniform(0.3, 0.9),
         ),
         reference=str(rng.choice(REFERENCES)),
         foci=(first, second, "Fz" if is_generalised else third),
@@ -186,7 +198,9 @@ def _record(
         events += _posterior_events(traits, intervals)
     reference = reference_matrix(traits.reference)
     data = reference @ data
-    events += _plant_all(rng, data, traits, Schedule(intervals, config.duration_s), state, config)
+    schedule = Schedule(intervals, config.duration_s)
+    gain = _gain_of(traits.sleep if is_asleep else traits.wake)
+    events += _plant_all(rng, data, traits, schedule, state, gain, config)
     events += _mains(rng, data, traits, config)
     flat = _flat(rng, data, traits, config)
     events = flat + [e for e in (_without(e, flat) for e in events) if e.channels]
@@ -213,9 +227,7 @@ def _conditions(
     return tuple(out)
 
 
-def _posterior_events(
-    traits: SubjectTraits, intervals: tuple[Interval, ...]
-) -> list[ExpertEvent]:
+def _posterior_events(traits: SubjectTraits, intervals: tuple[Interval, ...]) -> list[ExpertEvent]:
     """Return the posterior rhythm of every eyes-closed stretch, where the subject has one."""
     channels = ("O1", "O2", "P3", "P4", "P7", "P8")
     measures = (
@@ -257,19 +269,24 @@ _DRAW: dict[str, _Draw] = {
 """How each planned kind becomes a patch for one subject."""
 
 
+def _gain_of(background: Background) -> float:
+    return float(np.clip(background.rms_uv / _TYPICAL_RMS_UV, 0.8, 1.9))
+
+
 def _plant_all(
     rng: np.random.Generator,
     data: FloatArray,
     traits: SubjectTraits,
     schedule: Schedule,
     state: str,
+    gain: float,
     config: SimulatorConfig,
 ) -> list[ExpertEvent]:
     """Plant every event of a recording in place and return the labelled ones."""
     reference, events = reference_matrix(traits.reference), []
     for kind, count in schedule.counts(rng, state, config):
         for _ in range(count):
-            train = _draw(rng, traits, kind, config)
+            train = _draw(rng, traits, kind, gain, config)
             last, offset_s = train[-1]
             start_s = schedule.place(rng, kind, train[0][0].lead_s + offset_s + last.duration_s)
             if start_s is None:
@@ -283,11 +300,17 @@ def _plant_all(
 
 
 def _draw(
-    rng: np.random.Generator, traits: SubjectTraits, kind: str, config: SimulatorConfig
+    rng: np.random.Generator,
+    traits: SubjectTraits,
+    kind: str,
+    gain: float,
+    config: SimulatorConfig,
 ) -> list[tuple[Patch, float]]:
     """Draw one event, or a run of complexes back to back, with the offset of each."""
     low, high = config.amplitudes_uv[kind]
     amplitude_uv = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+    if kind in _BRAIN_KINDS:
+        amplitude_uv *= gain
     patch = _DRAW[kind](rng, traits, float(config.sfreq_hz), amplitude_uv)
     if kind != "spsw" or rng.random() > _RUN_CHANCE:
         return [(patch, 0.0)]
@@ -295,7 +318,9 @@ def _draw(
     measures = (*patch.measures, Measure("frequency_hz", round(1.0 / period_s, 4), "Hz"))
     return [
         (
-            replace(patch, samples_uv=patch.samples_uv * rng.uniform(0.85, 1.15), measures=measures),
+            replace(
+                patch, samples_uv=patch.samples_uv * rng.uniform(0.85, 1.15), measures=measures
+            ),
             k * period_s,
         )
         for k in range(int(rng.integers(*_RUN_LENGTH)))
@@ -340,10 +365,7 @@ def _without(event: ExpertEvent, flat: list[ExpertEvent]) -> ExpertEvent:
     if event.kind in _LASTING_KINDS:
         return event
     hidden = {
-        name
-        for f in flat
-        if f.t0_s < event.t1_s and event.t0_s < f.t1_s
-        for name in f.channels
+        name for f in flat if f.t0_s < event.t1_s and event.t0_s < f.t1_s for name in f.channels
     }
     return replace(
         event,

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from detectors.types import Measure
-
 from dagster_project.corpora.simulated.geometry import FloatArray, field_of, focus_near
 from dagster_project.corpora.simulated.patch import Patch
+from detectors.types import Measure
 
 SPIKE_S = (0.026, 0.069)
 SHARP_S = (0.072, 0.19)

@@ -24,12 +24,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from detectors.types import CANONICAL19, ExpertEvent, Measure
-from detectors.vocabulary import KINDS, WAVEFORMS
-
 from dagster_project.corpora.simulated.config import SimulatorConfig
 from dagster_project.corpora.simulated.patch import SOURCE
 from dagster_project.corpora.simulated.subject import SimulatedRecording, SubjectTraits
+from detectors.types import CANONICAL19, ExpertEvent, Measure
+from detectors.vocabulary import KINDS, WAVEFORMS
 
 _WAVEFORM_OF_KIND = {w.kind: name for name, w in WAVEFORMS.items() if w.kind != "lateral_eye"}
 

@@ -20,12 +20,11 @@ from pathlib import Path
 import numpy as np
 import pyedflib
 
-from detectors.types import CANONICAL19
-
 from dagster_project.corpora.simulated.config import SimulatorConfig
 from dagster_project.corpora.simulated.geometry import FloatArray
 from dagster_project.corpora.simulated.subject import simulate_subject
 from dagster_project.corpora.simulated.truth import truth_json, truth_of
+from detectors.types import CANONICAL19
 
 START = datetime(2000, 1, 1, 12, 0, 0)
 """Start of every recording: a constant, since nothing was recorded at any time."""

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from planted_signals import (
+    BLINK_FIELD,
+    CENTRAL_FIELD,
+    EVEN_FIELD,
+    FRONTAL_FIELD,
+    POSTERIOR_FIELD,
+    TIME_S,
+    add,
+    batch_of,
+    bell,
+    burst,
+    kcomplex,
+    noise,
+    plateau,
+    rhythm,
+)
+
+from detectors.montage import mirror_rows
+from detectors.rules import RULES_VERSION, all_limits, rule_findings
+from detectors.spectra import spectral_features
+from detectors.types import CANONICAL19, RuleResult, SegmentBatch
+from detectors.vocabulary import KINDS
+
+RULED = [kind for kind, entry in KINDS.items() if entry.family != "epileptiform"]
+
+
+def pages() -> NDArray[np.float32]:
+    """One page of everything, a silent row in the third."""
+    quiet = noise(6, seed=8, rms_uv=9, exponent=1.5)
+    quiet[0:1] = add(quiet[0:1], rhythm(9.6, 50), POSTERIOR_FIELD)
+    quiet[1:2] = add(quiet[1:2], bell(170, 3.0, 0.16) + bell(150, 7.2, 0.2), BLINK_FIELD)
+    quiet[2, 7] = 0
+    quiet[3:4] = add(quiet[3:4], burst(13.4, 50, 2.0, 3.1), CENTRAL_FIELD)
+    quiet[3:4] = add(quiet[3:4], kcomplex(190, 6.0), FRONTAL_FIELD)
+    quiet[4:5] = add(quiet[4:5], plateau(80, 4.0, 5.2, 0.05), {"F8": 1.0, "F7": -0.9})
+    pop = 200 * (TIME_S >= 6.1) * np.exp(-(TIME_S - 6.1) / 0.4)
+    quiet[5:6] = add(quiet[5:6], pop, {"P3": 1.0})
+    return quiet
+
+
+def ruled(batch: SegmentBatch) -> RuleResult:
+    return rule_findings(batch, spectral_features(batch))
+
+
+def part(batch: SegmentBatch, chosen: slice) -> SegmentBatch:
+    return replace(
+        batch,
+        segment_ids=batch.segment_ids[chosen],
+        data_uv=batch.data_uv[chosen],
+        mask=batch.mask[chosen],
+        band_hz=batch.band_hz[chosen],
+    )
+
+
+def test_everything_planted_is_found_on_its_page() -> None:
+    found = {(f.segment_id, f.kind) for f in ruled(batch_of(pages())).findings}
+    planted = {
+        ("s0", "posterior_rhythm"), ("s1", "blink"), ("s2", "flat"), ("s3", "spindle"),
+        ("s3", "kcomplex"), ("s4", "lateral_eye"), ("s5", "electrode_pop"),
+    }  # fmt: skip
+    assert planted <= found
+    events = {pair for pair in found if KINDS[pair[1]].family != "background"}
+    assert events <= planted | {("s3", "slow_wave")}
+
+
+def test_every_page_gets_one_judgement_of_every_ruled_kind() -> None:
+    result = ruled(batch_of(pages()))
+    pairs = [(j.segment_id, j.kind) for j in result.judgements]
+    assert sorted(pairs) == sorted((f"s{i}", kind) for i in range(6) for kind in RULED)
+    ids = {f.finding_id for f in result.findings}
+    assert len(ids) == len(result.findings)
+    assert {i for j in result.judgements for i in j.finding_ids} == ids
+    for judgement in result.judgements:
+        assert (judgement.verdict == "present") == bool(judgement.finding_ids)
+        assert (judgement.verdict == "not_judged") == bool(judgement.reason)
+
+
+def test_the_result_does_not_depend_on_how_pages_are_batched() -> None:
+    batch = batch_of(pages())
+    whole = ruled(batch)
+    split = RuleResult.joined(ruled(part(batch, slice(i, i + 1))) for i in range(len(batch)))
+    assert whole == split
+
+
+def test_mirrored_heads_have_mirrored_findings() -> None:
+    opposite = dict(zip(CANONICAL19, np.array(CANONICAL19)[mirror_rows()].tolist(), strict=True))
+    turn = {"left": "right", "right": "left"}
+
+    def across(row: str) -> str:
+        return "-".join(opposite[name] for name in row.split("-"))
+
+    def key(result: RuleResult, is_turned: bool) -> list[tuple[object, ...]]:
+        return sorted(
+            (
+                f.segment_id, f.kind, f.t0_s, f.t1_s,
+                turn.get(f.side, f.side) if is_turned else f.side,
+                tuple(sorted(across(c) if is_turned else c for c in f.channels)),
+                f.confidence,
+                tuple((m.name, m.value) for m in f.measures if m.name != "gaze_right"),
+            )
+            for f in result.findings
+        )  # fmt: skip
+
+    there = ruled(batch_of(pages()))
+    mirrored = ruled(batch_of(pages()[:, mirror_rows()]))
+    for one, two in zip(key(there, True), key(mirrored, False), strict=True):
+        assert one[:6] == two[:6]
+        values = [v for _, v in one[7]], [v for _, v in two[7]]
+        assert values[0] == pytest.approx(values[1], rel=1e-3, abs=1e-3)
+    gaze = [
+        {f.measure("gaze_right") for f in result.findings if f.kind == "lateral_eye"}
+        for result in (there, mirrored)
+    ]
+    assert gaze[0] == {-value for value in gaze[1]}
+
+
+def test_a_silent_row_carries_only_flat() -> None:
+    data = add(noise(2, rms_uv=10), rhythm(10, 60), EVEN_FIELD)
+    row = CANONICAL19.index("F3")
+    data[:, row] = 0
+    kinds = {f.kind for f in ruled(batch_of(data)).findings if "F3" in f.channels}
+    assert kinds == {"flat"}
+
+
+def test_a_page_without_any_row_is_wholly_not_judged() -> None:
+    result = ruled(batch_of(noise(1), mask=np.zeros((1, 19), dtype=bool)))
+    assert result.findings == ()
+    unjudged = {j.kind for j in result.judgements if j.verdict == "not_judged"}
+    assert unjudged == set(RULED) - {"muscle"}
+
+
+def test_findings_say_which_rule_in_which_version() -> None:
+    for finding in ruled(batch_of(pages())).findings:
+        assert finding.source == f"rule:{finding.kind}@1"
+        assert 0 <= finding.t0_s < finding.t1_s <= 10
+        assert 0 <= finding.confidence <= 1
+        assert all(np.isfinite(m.value) for m in finding.measures)
+        assert all(m.unit for m in finding.measures)
+    assert "artifacts1" in RULES_VERSION
+
+
+def test_every_constant_has_a_unit_and_a_source() -> None:
+    limits = all_limits()
+    assert len(limits) > 60
+    for name, limit in limits.items():
+        assert limit.unit, name
+        assert len(limit.source) > 3, name
+
+
+def test_real_rest_has_a_posterior_rhythm_of_8_to_13_hz(data_root: Path) -> None:
+    import mne
+
+    path = data_root / "workload-eegmat" / "Subject00_1.edf"
+    if not path.is_file():
+        pytest.skip(f"{path.name} is not under NEUROGLOSS_DATA")
+    raw = mne.io.read_raw_edf(path, preload=True, verbose="error")
+    old = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
+    raw.rename_channels({n: n.removeprefix("EEG ") for n in raw.ch_names})
+    raw.rename_channels({n: old[n] for n in raw.ch_names if n in old})
+    raw.pick(list(CANONICAL19)).filter(0.5, 45, verbose="error").resample(200, verbose="error")
+    rows = 1e6 * raw.get_data()
+    n = rows.shape[1] // 2000
+    data = rows[:, : n * 2000].reshape(19, n, 2000).swapaxes(0, 1)
+    result = ruled(batch_of(data, band_hz=(0.5, 45.0)))
+    rhythms = [f for f in result.findings if f.kind == "posterior_rhythm"]
+    assert len(rhythms) >= n // 2
+    assert all(8 <= (f.measure("frequency_hz") or 0) <= 13 for f in rhythms)
+    assert not [f for f in result.findings if f.kind in ("mains", "saturation", "kcomplex")]
