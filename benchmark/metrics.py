@@ -155,12 +155,12 @@ def word_overlaps(references: Sequence[str], answers: Sequence[str]) -> list[Wor
     """
     if len(references) != len(answers):
         raise ValueError(f"{len(answers)} answers to {len(references)} references; give one each")
-    from rouge_score import rouge_scorer, tokenizers
+    from nltk.stem.porter import PorterStemmer
+    from rouge_score import rouge_scorer
 
-    stemming = tokenizers.DefaultTokenizer(use_stemmer=True)
-    cached = _CachedTokenizer(stemming)
-    full = rouge_scorer.RougeScorer(["rouge1", "rougeL"], tokenizer=cached)
-    unigrams = rouge_scorer.RougeScorer(["rouge1"], tokenizer=cached)
+    stemming = _Tokenizer(PorterStemmer())
+    full = rouge_scorer.RougeScorer(["rouge1", "rougeL"], tokenizer=stemming)
+    unigrams = rouge_scorer.RougeScorer(["rouge1"], tokenizer=stemming)
     seen: dict[tuple[str, str], WordOverlap] = {}
     for pair in zip(references, answers, strict=True):
         if pair not in seen:
@@ -168,11 +168,17 @@ def word_overlaps(references: Sequence[str], answers: Sequence[str]) -> list[Wor
     return [seen[pair] for pair in zip(references, answers, strict=True)]
 
 
-class _CachedTokenizer:
-    """Stems each text once: a reference meets many answers."""
+class _Tokenizer:
+    """rouge-score's own tokenizer, stemming each word once: a benchmark has few different words."""
 
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenize = lru_cache(maxsize=4096)(tokenizer.tokenize)
+    def __init__(self, stemmer: Any) -> None:
+        self.stem = lru_cache(maxsize=65536)(stemmer.stem)
+        self.tokenize = lru_cache(maxsize=4096)(self._tokenize)
+
+    def _tokenize(self, text: str) -> Any:
+        from rouge_score import tokenize
+
+        return tokenize.tokenize(text, self)
 
 
 def _overlap(full: Any, unigrams: Any, reference: str, answer: str) -> WordOverlap:

@@ -78,7 +78,7 @@ def schema_violations(store: TableStore, spec: Table, partition: str) -> Violati
         return [f"{spec.name}: nothing was written for partition {partition}"]
     found: Violations = []
     with store.open(spec.name, partition) as handle:
-        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        digest = hashlib.sha256(handle.read()).hexdigest()
         handle.seek(0)
         parquet = pq.ParquetFile(handle)
         schema, n_rows = parquet.schema_arrow, parquet.metadata.num_rows

@@ -100,7 +100,9 @@ def _corpora_list(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*rows[0])
+    table = Table()
+    for name in rows[0]:
+        table.add_column(name, no_wrap=name in {"corpus", "licence"})
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     Console().print(table)

@@ -8,7 +8,7 @@ Assets hand over rows; this module writes them through the store and builds the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import dagster as dg
 import polars as pl
@@ -19,7 +19,7 @@ from dagster_project.tables.registry import TABLES, Table, table
 from dagster_project.tables.store import Manifest
 
 SEGMENT_HOURS = 10 / 3600
-Rows = Sequence[Mapping[str, Any]] | pl.DataFrame | pa.Table
+Rows: TypeAlias = "Sequence[Mapping[str, Any]] | pl.DataFrame | pa.Table"
 
 
 def column_schema(spec: Table) -> dg.TableSchema:

@@ -23,7 +23,7 @@ OPEN_SALT = "neurogloss-open-corpora"
 """Salt of subject hashes where none is set: fine for open corpora, whose ids are public anyway."""
 
 
-class Workspace(dg.ConfigurableResource):
+class Workspace(dg.ConfigurableResource[None]):
     """The storage root, the data root and the salt of subject hashes."""
 
     storage_root: str = Field(

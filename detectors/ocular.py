@@ -250,7 +250,8 @@ def _is_conjugate(
     rise = part[:, 0] - part[:, 1]
     quickest = np.abs(rise[:, 19:28] - rise[:, 13:22])
     onset = time + quickest.argmax(1) - 4
-    is_eye = quickest.max(1, initial=0.0) >= limit["lateral_rise_share"] * size
+    fastest = quickest.max(1, initial=0.0)
+    is_eye = fastest >= np.maximum(limit["lateral_step_uv"], limit["lateral_rise_share"] * size)
     is_eye &= (left * right < 0) & (correlation <= limit["lateral_correlation"])
     weaker = np.minimum(np.abs(left), np.abs(right))
     is_eye &= weaker >= limit["lateral_one_side_share"] * size

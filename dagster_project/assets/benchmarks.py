@@ -149,7 +149,7 @@ def scores(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Materi
     with translated():
         thresholds = None
         if TASKS[task].kind == "boxes":
-            thresholds = dict(detector_for(workspace, model).thresholds)
+            thresholds = dict(detector_for(workspace, model).card.thresholds)
         rows = score(
             TASKS[task],
             store.read("benchmark_items", task).to_dicts(),

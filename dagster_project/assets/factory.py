@@ -98,4 +98,4 @@ class Grain:
             freshness_policy=freshness,
             automation_condition=automation,
         )
-        return decorator  # type: ignore[return-value]
+        return decorator

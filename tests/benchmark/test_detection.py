@@ -160,7 +160,7 @@ def test_an_overlap_of_exactly_one_half_counts() -> None:
 
 def test_without_truth_precision_is_void_and_without_boxes_it_is_nought() -> None:
     none = np.zeros(0, dtype=bool)
-    values = average_precision(none, np.zeros((2, 0)), np.array([0.0, 3.0]))
+    values = average_precision(none, np.zeros(0, int), np.ones((2, 1)), np.array([0.0, 3.0]))
     assert np.isnan(values[0])
     assert values[1] == 0.0
 

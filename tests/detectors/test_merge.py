@@ -298,20 +298,30 @@ def test_merging_stored_rows_is_the_same_as_merging_values() -> None:
         [finding_row(f) for f in rules],
         [judgement_row(j) for j in UNRULED],
         [event_row(e, "w1") for e in events],
+        detector="w1",
     )
     assert stored == merged(events, rules)
 
 
 def test_a_shard_without_boxes_was_still_read() -> None:
     segments = [{"segment_id": "s", "channel_schema": "referential19", "mask": [True] * 19}]
-    assert verdict(merge_shard(segments, [], [], []), "spike") == ("absent", "")
+    assert verdict(merge_shard(segments, [], [], [], detector="w1"), "spike") == (
+        "absent",
+        "",
+    )
+
+
+def test_a_shard_no_detector_read_is_not_judged_for_spikes() -> None:
+    segments = [{"segment_id": "s", "channel_schema": "referential19", "mask": [True] * 19}]
+    merged_rows = merge_shard(segments, [], [], [], detector="")
+    assert verdict(merged_rows, "spike") == ("not_judged", "no detector ran")
 
 
 def test_mixed_detectors_and_foreign_segments_are_refused() -> None:
     segments = [{"segment_id": "s", "channel_schema": "referential19", "mask": [True] * 19}]
     events = [event_row(box("sharp", "T7", 3.0, 3.1), d) for d in ("w1", "w2")]
-    with pytest.raises(ValueError, match="w1, w2 are mixed"):
-        merge_shard(segments, [], [], events)
+    with pytest.raises(ValueError, match="events of detectors w2 lie in a shard read by 'w1'"):
+        merge_shard(segments, [], [], events, detector="w1")
     foreign = replace(box("sharp", "T7", 3.0, 3.1), segment_id="t")
     with pytest.raises(ValueError, match="segment 't' of a WaveformEvent"):
         merged([foreign])
