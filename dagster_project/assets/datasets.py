@@ -23,10 +23,7 @@ from prompts.release import build_release, releases
 
 _DATASETS = Grain("datasets", ("parquet", "huggingface"), partitions.release_partitions)
 _TEXTS = ("captions", "questions", "narratives", "dialogues")
-_RELEASE_CODE = tuple(
-    f"prompts/{name}.py"
-    for name in ("release", "release_card", "release_files", "release_recipe", "release_rows")
-)
+_RELEASE_CODE = ("prompts/release.py", "detectors/page.py")
 MONTHLY = dg.FreshnessPolicy.time_window(
     fail_window=timedelta(days=62), warn_window=timedelta(days=35)
 )

@@ -18,8 +18,8 @@ from detectors.spatial import spatial_features as measure_tiers
 from detectors.spectra import spectral_features as measure_spectra
 
 _FEATURES = Grain("features", ("polars", "parquet"))
-_SPECTRA_CODE = ("detectors/spectra.py", "detectors/vocabulary.py", "detectors/types.py")
-_SPATIAL_CODE = ("detectors/spatial.py", "detectors/montage.py", "detectors/types.py")
+_SPECTRA_CODE = ("detectors/spectra.py",)
+_SPATIAL_CODE = ("detectors/spatial.py",)
 
 
 @_FEATURES.asset("spectral_features", code=_SPECTRA_CODE, deps=["segments"])

@@ -26,11 +26,8 @@ from detectors.spectra import spectral_features as measure_spectra
 from detectors.types import RuleResult, SegmentBatch
 
 _FINDINGS = Grain("findings", ("polars", "parquet"))
-_RULES_CODE = tuple(
-    f"detectors/{name}.py"
-    for name in ("rules", "background", "artifacts", "sleep", "spectra", "montage", "vocabulary")
-)
-_MERGE_CODE = ("detectors/merge.py", "detectors/vocabulary.py", "detectors/montage.py")
+_RULES_CODE = ("detectors/rules.py", "detectors/spectra.py")
+_MERGE_CODE = ("detectors/merge.py",)
 NO_DETECTOR = "none"
 
 

@@ -23,14 +23,8 @@ from prompts.teachers.base import Teacher
 from prompts.teachers.registry import make_teacher
 
 _TEXT = Grain("text", ("polars", "parquet"))
-_RULE_CODE = tuple(
-    f"prompts/{name}.py"
-    for name in (
-        "captions", "claims", "event_words", "facts", "grounding", "limits", "question_types",
-        "questions", "words",
-    )
-)  # fmt: skip
-_TEACHER_CODE = (*_RULE_CODE, "prompts/narratives.py", "prompts/dialogues.py", "prompts/templates")
+_RULE_CODE = ("prompts/captions.py", "prompts/questions.py")
+_TEACHER_CODE = ("prompts/narratives.py", "prompts/dialogues.py", "prompts/templates", "prompts/teachers")
 FACT_COLUMNS = (
     "segment_id", "recording_id", "corpus", "subject_id", "split", "start_s", "channel_schema",
     "ch_names", "mask", "band_low_hz", "band_high_hz", "labels", "stage_context", "is_simulated",

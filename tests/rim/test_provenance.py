@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dagster_project.provenance import code_version, difference
+from dagster_project.provenance import code_version, difference, source_files
 
 
 def test_equal_records_do_not_differ() -> None:
@@ -24,3 +24,10 @@ def test_a_code_version_is_stable_and_tells_files_apart() -> None:
 def test_a_code_version_of_nothing_is_a_mistake() -> None:
     with pytest.raises(FileNotFoundError, match=r"detectors/nowhere\.py"):
         code_version("detectors/nowhere.py")
+
+
+def test_a_code_version_follows_imports_through_the_rooms() -> None:
+    files = source_files("detectors/rules.py")
+    assert "detectors/artifacts.py" in files
+    assert "detectors/_rule_kernels.py" in files, "imported inside a function"
+    assert not any(f.startswith(("prompts/", "dagster_project/")) for f in files)

@@ -23,6 +23,10 @@ from detectors.waveform.raster import BANDS, ROW_PX
 from training import torchvision_shim
 from training.waveform.recipe import NetworkRecipe, OptimiserRecipe
 
+_SMALLEST_ASSIGNED_PX = 3 * ROW_PX
+"""Narrower boxes are matched to anchors as if this wide: a spike of 5-13 pixels then teaches three
+anchors rather than one or none, while its regression target stays as narrow as it is."""
+
 
 def prepare_ultralytics() -> None:
     """Keep ultralytics off the network and torchvision importable; call before importing either.
@@ -95,6 +99,8 @@ def build_network(recipe: NetworkRecipe, optimiser: OptimiserRecipe, seed: int) 
     model.args = SimpleNamespace(
         box=optimiser.box_gain, cls=optimiser.class_gain, dfl=optimiser.distance_gain
     )
+    model.criterion = model.init_criterion()
+    model.criterion.assigner.stride_val = _SMALLEST_ASSIGNED_PX
     return model
 
 
