@@ -15,6 +15,7 @@ import polars as pl
 from pydantic import Field
 
 from benchmark.answers import Item
+from benchmark.ask import grade
 from benchmark.exchange import write_items, write_pages
 from benchmark.items import SEGMENT_COLUMNS, Sources, build_items
 from benchmark.tasks import TASKS
@@ -118,6 +119,7 @@ def model_answers(
             )
         ask = _ask_detector if TASKS[task].kind == "boxes" else _ask_language_model
         answers = ask(context, workspace, task, model, items, config.seed)
+        answers = grade(TASKS[task], items, answers)
     unparsed = sum(not row["is_parsed"] for row in answers)
     return write(
         workspace,
@@ -304,7 +306,7 @@ def _ask_language_model(
     rows = pl.read_parquet(out).to_dicts()
     asked = [Item.from_row(row) for row in items]
     release = model_recipes()[model].release
-    for baseline in baselines(TASKS[task], *_training_rows(workspace, release)):
+    for baseline in baselines(TASKS[task], *_training_rows(workspace, release), items):
         rows += ask_without_pages(baseline, TASKS[task], asked)
     return rows
 

@@ -24,7 +24,12 @@ from prompts.teachers.registry import make_teacher
 
 _TEXT = Grain("text", ("polars", "parquet"))
 _RULE_CODE = ("prompts/captions.py", "prompts/questions.py")
-_TEACHER_CODE = ("prompts/narratives.py", "prompts/dialogues.py", "prompts/templates", "prompts/teachers")
+_TEACHER_CODE = (
+    "prompts/narratives.py",
+    "prompts/dialogues.py",
+    "prompts/templates",
+    "prompts/teachers",
+)
 FACT_COLUMNS = (
     "segment_id", "recording_id", "corpus", "subject_id", "split", "start_s", "channel_schema",
     "ch_names", "mask", "band_low_hz", "band_high_hz", "labels", "stage_context", "is_simulated",

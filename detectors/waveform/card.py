@@ -26,9 +26,11 @@ class WeightsError(RuntimeError):
 class ClassScore(BaseModel):
     """Scores of one class on the validation subjects.
 
-    ``ap50`` is average precision at an overlap in time of 0.5 on the same channel; precision,
-    recall and F1 are at the card's threshold, ``f1_iou20`` at the looser overlap of 0.2. A value is
-    None where the class did not occur.
+    ``ap50`` is average precision at an overlap in time of 0.5 on the same channel. Precision, recall
+    and F1 are of events at the card's threshold, by the rules of
+    :data:`detectors.waveform.scoring.EVENT_RULES`; ``f1_iou50`` is F1 at an overlap of 0.5, and
+    ``false_per_hour`` counts boxes, not events of several channels. A value is None where the class
+    did not occur.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,7 +39,7 @@ class ClassScore(BaseModel):
     precision: float | None
     recall: float | None
     f1: float | None
-    f1_iou20: float | None
+    f1_iou50: float | None
     false_per_hour: float
     n_truth: int
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors.vocabulary import WAVEFORMS
 from detectors.waveform.nms import N_ANCHORS, Boxes, decode, interval_iou, suppress
-from detectors.waveform.scoring import Matches, match
+from detectors.waveform.scoring import EVENT_RULES, Matches, match
 
 COLUMNS = st.lists(
     st.tuples(
@@ -121,3 +122,12 @@ def test_a_truth_is_matched_once_and_only_on_its_own_channel() -> None:
     truth = boxes_of([(0, 1, 1.0, 0.5, 1.0)])
     found = boxes_of([(0, 1, 1.0, 0.5, 0.9), (0, 1, 1.0, 0.45, 0.8), (0, 2, 1.0, 0.5, 0.7)])
     assert match([found], [truth], 0).is_hit.tolist() == [True, False, False]
+
+
+def test_the_event_rule_of_spikes_forgives_edges_but_not_distance() -> None:
+    truth = boxes_of([(1, 3, 2.0, 0.03, 1.0)])
+    near, far = boxes_of([(1, 3, 1.99, 0.12, 0.9)]), boxes_of([(1, 3, 2.3, 0.03, 0.9)])
+    assert not match([near], [truth], 1).is_hit.any()
+    assert match([near], [truth], 1, EVENT_RULES["spike"]).is_hit.all()
+    assert not match([far], [truth], 1, EVENT_RULES["spike"]).is_hit.any()
+    assert set(EVENT_RULES) == set(WAVEFORMS)

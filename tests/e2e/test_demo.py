@@ -41,7 +41,9 @@ def test_the_summary_says_what_was_made_and_how_to_open_it(demo: tuple[Path, str
 def test_real_and_simulated_corpora_went_through(demo: tuple[Path, str]) -> None:
     store = TableStore(f"{demo[0]}/tables")
     segments = store.read_many(
-        "segments", store.partitions("segments"), ["segment_id", "corpus", "is_simulated", "channel_schema"]
+        "segments",
+        store.partitions("segments"),
+        ["segment_id", "corpus", "is_simulated", "channel_schema"],
     )
     counts = dict(segments["corpus"].value_counts().iter_rows())
     assert set(counts) == {"eegmat", "eegmmidb", "chb-mit", "sleep-edfx", "simulated"}

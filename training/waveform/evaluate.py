@@ -12,18 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.types import CANONICAL19
+from detectors.types import CANONICAL19, SEGMENT_S
 from detectors.vocabulary import WAVEFORMS
 from detectors.waveform.nms import Boxes, decode, suppress
 from detectors.waveform.raster import N_GRID_ROWS, WIDTH_PX, ZERO_GREY, encode_signal
-from detectors.waveform.scoring import match
+from detectors.waveform.scoring import EVENT_RULES, match
 from training.waveform.dataset import SegmentSet
 
 MAP_THRESHOLD = 0.001
 """Smallest confidence that enters average precision (``systems.md`` 6.3)."""
 _BATCH = 16
-_EVENT_IOU = 0.2
-"""Looser overlap of the event F1 (``evaluation.md`` 6.8)."""
 
 Forward = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Rows (k, 3, 20, 2016) to raw output (k, 4 + n_classes, n_anchors)."""
@@ -57,12 +55,13 @@ def detect_set(forward: Forward, data: SegmentSet, nms_iou: float) -> list[Boxes
 def calibrate(found: list[Boxes], data: SegmentSet, target_precision: float) -> dict[str, float]:
     """Return a threshold per class at which precision is reached on validation subjects.
 
-    A class that never reaches it gets the threshold of its best F1, so that the card shows a
-    precision below target rather than a class that silently never speaks.
+    Hits are counted by :data:`~detectors.waveform.scoring.EVENT_RULES`. A class that never reaches
+    the target gets the threshold of its best F1, so that the card shows a precision below target
+    rather than a class that silently never speaks.
     """
     thresholds: dict[str, float] = {}
     for name, waveform in WAVEFORMS.items():
-        matches = match(found, data.boxes, waveform.index)
+        matches = match(found, data.boxes, waveform.index, EVENT_RULES[name])
         threshold = matches.threshold_for(target_precision)
         if threshold is None:
             candidates = np.unique(matches.scores)[-2000:] if len(matches.scores) else [0.5]
@@ -74,23 +73,22 @@ def calibrate(found: list[Boxes], data: SegmentSet, target_precision: float) -> 
 def score_set(
     found: list[Boxes], data: SegmentSet, thresholds: dict[str, float]
 ) -> dict[str, dict[str, float]]:
-    """Return AP@0.5 and precision, recall and F1 at the thresholds, by class."""
+    """Return AP@0.5, and precision, recall and F1 of events at the thresholds, by class."""
     scores: dict[str, dict[str, float]] = {}
-    hours = len(data) * 10 / 3600
+    hours = len(data) * SEGMENT_S / 3600
     for name, waveform in WAVEFORMS.items():
         strict = match(found, data.boxes, waveform.index)
-        loose = match(found, data.boxes, waveform.index, _EVENT_IOU)
-        precision, recall, f1 = strict.at(thresholds[name])
-        n_found = int((strict.scores >= thresholds[name]).sum())
-        n_wrong = n_found - int(strict.is_hit[strict.scores >= thresholds[name]].sum())
+        events = match(found, data.boxes, waveform.index, EVENT_RULES[name])
+        precision, recall, f1 = events.at(thresholds[name])
+        wrong = ~events.is_hit[events.scores >= thresholds[name]]
         values = {
             "ap50": strict.average_precision(),
             "precision": precision,
             "recall": recall,
             "f1": f1,
-            "f1_iou20": loose.at(thresholds[name])[2],
-            "false_per_hour": n_wrong / hours,
-            "n_truth": float(strict.n_truth),
+            "f1_iou50": strict.at(thresholds[name])[2],
+            "false_per_hour": wrong.sum() / hours,
+            "n_truth": strict.n_truth,
         }
         scores[name] = {k: round(float(v), 4) for k, v in values.items()}
     return scores
