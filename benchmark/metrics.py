@@ -155,7 +155,7 @@ def word_overlaps(references: Sequence[str], answers: Sequence[str]) -> list[Wor
     """
     if len(references) != len(answers):
         raise ValueError(f"{len(answers)} answers to {len(references)} references; give one each")
-    from nltk.stem.porter import PorterStemmer  # type: ignore[import-untyped]
+    from nltk.stem.porter import PorterStemmer
     from rouge_score import rouge_scorer
 
     stemming = _Tokenizer(PorterStemmer())

@@ -81,20 +81,25 @@ def single(facts: PageFacts, finding: FindingFact, seed: int, key: str) -> str:
 
 
 def masked_sentences(facts: PageFacts) -> list[Sentence]:
-    """Say what was set aside because something stronger hides it, one sentence per pair of kinds."""
+    """Say what something stronger hides, one sentence per pair of kinds.
+
+    Candidates that were pruned for want of support are not said: nobody claims them. They stay in
+    the table with the reason.
+    """
     kinds_by_id = {f.finding_id: f.kind for f in (*facts.findings, *facts.masked)}
     groups: dict[tuple[str, str], list[FindingFact]] = {}
     for finding in facts.masked:
         hider = kinds_by_id.get(finding.masked_by, "")
-        why = f"overlapped by {KINDS[hider].noun}" if hider else finding.mask_reason
-        groups.setdefault((finding.kind, why or "not confirmed"), []).append(finding)
+        if hider:
+            why = f"overlapped by {KINDS[hider].noun}"
+            groups.setdefault((finding.kind, why), []).append(finding)
     sentences = []
     for (kind, why), found in groups.items():
         names = tuple(dict.fromkeys(name for f in found for name in f.channels))
         at = f" at {words.channels(names, facts.recorded)}" if names else ""
         n = f"{len(found)} " if KINDS[kind].noun != KINDS[kind].plural else ""
         noun = f"{KINDS[kind].noun} {'candidate' if len(found) == 1 else 'candidates'}"
-        hiders = tuple(f.masked_by for f in found if f.masked_by in kinds_by_id)
+        hiders = (f.masked_by for f in found)
         evidence = tuple(dict.fromkeys((*(f.finding_id for f in found), *hiders)))
         sentences.append(Sentence(f"Set aside: {n}{noun}{at} ({why}).", "limits", evidence))
     return sentences

@@ -143,7 +143,10 @@ def _judge(text: str, pool: _Pool) -> SentenceVerdict:
     if over:
         return SentenceVerdict(text, "overclaim", f"one page cannot show: {', '.join(over)}")
     worst = SentenceVerdict(text, "supported")
-    for clause in claims.clauses(text):
+    said = text
+    for reason in pool.reasons:
+        said = said.replace(reason, "") if reason else said  # a quoted reason makes no claim
+    for clause in claims.clauses(said):
         read = claims.read(clause)
         for check in _CHECKS:
             verdict, cause = check(read, pool)
@@ -209,7 +212,8 @@ def _check_counts(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
         sizes |= {
             len(f.channels) - 1 for f in pool.findings if KINDS[f.kind].family == FOCAL_FAMILY
         }
-        sizes.add(len({name for f in pool.findings for name in f.channels}))
+        for found in (pool.findings, _relevant(clause, pool)):
+            sizes.add(len({name for f in found for name in f.channels}))
         sizes |= {len(pool.facts.recorded), len(pool.facts.schema.ch_names)}
         if n not in sizes:
             return "contradicted", f"{n} channels is not the number of channels"
@@ -314,7 +318,8 @@ def _side(finding: FindingFact) -> str:
 
 
 def _values(unit: str, found: Sequence[FindingFact], pool: _Pool) -> list[float]:
-    values = [v for f in found for _, v, u in f.measures if claims.unit_of(u) == unit]
+    # text gives sizes, so a downward step is told by its size
+    values = [abs(v) for f in found for _, v, u in f.measures if claims.unit_of(u) == unit]
     if unit == "s":
         values += [t for f in found for t in (f.t0_s, f.t1_s, f.centre_s, f.duration_s)]
         values += [float(SEGMENT_S)]

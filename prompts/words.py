@@ -79,7 +79,8 @@ def hz(value: float) -> str:
 
 
 def uv(value: float) -> str:
-    """Write a voltage, to 5 uV; to 1 uV below 10 uV and to 0.1 uV below 1 uV."""
+    """Write the size of a voltage, to 5 uV; to 1 uV below 10 uV and to 0.1 uV below 1 uV."""
+    value = abs(value)
     if value < UV_FINE_STEP:
         return f"{value:.1f} µV"
     step = UV_STEP if value >= UV_FINE_BELOW else UV_FINE_STEP

@@ -92,7 +92,8 @@ class Batch:
     segment_index, classes
         Segment within the batch and class of every box, float32, shape (m,), by segment.
     boxes
-        Centre x, centre y, width, height as fractions of the raster, float32, shape (m, 4).
+        Centre x, centre y, width, height as fractions of the raster, float32, shape (m, 4), without
+        margins.
     """
 
     images: NDArray[np.uint8]

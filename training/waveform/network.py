@@ -4,7 +4,8 @@ Strides are those of the raster: the stem takes the 8 pixel rows of a channel at
 is a channel from the first layer on; time is halved level by level to 160 ms per cell and brought
 back to 40 ms, where the single detection head sits. Wider levels of a usual YOLO would put
 two channels into one cell and could never hold a box one channel high. Boxes are regressed without
-bins (``reg_max`` 1, as YOLO26 does), because a spindle is 75 times as wide as a spike.
+bins (``reg_max`` 1, as YOLO26 does) but on a sinh scale, because a spindle is 75 times as wide as a
+spike.
 
 ultralytics is AGPL-3.0 and is imported inside functions only.
 """
@@ -12,20 +13,26 @@ ultralytics is AGPL-3.0 and is imported inside functions only.
 from __future__ import annotations
 
 import copy
+import math
 import os
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from detectors.types import SFREQ_HZ
 from detectors.vocabulary import WAVEFORMS
 from detectors.waveform.raster import BANDS, ROW_PX
 from training import torchvision_shim
 from training.waveform.recipe import NetworkRecipe, OptimiserRecipe
 
-_SMALLEST_ASSIGNED_PX = 3 * ROW_PX
-"""Narrower boxes are matched to anchors as if this wide: a spike of 5-13 pixels then teaches three
-anchors rather than one or none, while its regression target stays as narrow as it is."""
+MARGIN_S = 0.04
+"""Added to both ends of every box while training and taken off in the exported graph. A box is
+taught in proportion to the overlap already reached, and a bare spike of 5-13 pixels never overlaps
+enough to start; with its margins it spans three anchors and learns like the rest."""
+
+_INITIAL_STRIDES = 2.0
+"""Distance of a fresh network's box edges from their anchor, as ultralytics sets it."""
 
 
 def prepare_ultralytics() -> None:
@@ -94,18 +101,21 @@ def build_network(recipe: NetworkRecipe, optimiser: OptimiserRecipe, seed: int) 
     import torch
     from ultralytics.nn.tasks import DetectionModel
 
+    from training.waveform._layers import SinhDistance
+
     torch.manual_seed(seed)
     model = DetectionModel(network_spec(recipe), ch=len(BANDS), nc=len(WAVEFORMS), verbose=False)
     model.args = SimpleNamespace(
         box=optimiser.box_gain, cls=optimiser.class_gain, dfl=optimiser.distance_gain
     )
-    model.criterion = model.init_criterion()
-    model.criterion.assigner.stride_val = _SMALLEST_ASSIGNED_PX
+    branch = model.model[-1].cv2[0]
+    torch.nn.init.constant_(branch[-1].bias, math.asinh(_INITIAL_STRIDES))
+    branch.append(SinhDistance())
     return model
 
 
 def compact(model: Any) -> Any:
-    """Return a copy that reads one pixel row per channel, uint8, and gives the same output.
+    """Return a copy that reads one pixel row per channel, uint8, and gives boxes without margins.
 
     The 8 pixel rows of a channel are equal by construction, so the stem's 8 rows of weights fold
     into their sum: an eighth of the input for the same numbers.
@@ -118,7 +128,10 @@ def compact(model: Any) -> Any:
             self.inner = inner
 
         def forward(self, rows: Any) -> Any:
-            return self.inner(rows.float() / 255.0)
+            output = self.inner(rows.float() / 255.0)
+            margin = torch.zeros(1, output.shape[1], 1)
+            margin[:, 2] = 2 * MARGIN_S * SFREQ_HZ
+            return output - margin
 
     folded = copy.deepcopy(model).float().eval()
     folded.criterion = None

@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from detectors.types import SFREQ_HZ
 from detectors.waveform.raster import N_GRID_ROWS, ROW_PX, WIDTH_PX
 from training.waveform.dataset import Batch, SegmentSet, make_batch
 from training.waveform.errors import TrainerError
-from training.waveform.network import build_network
+from training.waveform.network import MARGIN_S, build_network
 from training.waveform.recipe import DetectorRecipe, OptimiserRecipe
 
 log = logging.getLogger(__name__)
@@ -223,6 +224,7 @@ def _by_row(predicted: dict[str, Any], batch: Batch) -> tuple[dict[str, Any], di
     order = np.argsort(picture, kind="stable")
     boxes = batch.boxes[order].copy()
     boxes[:, 1], boxes[:, 3] = 0.5, 1.0
+    boxes[:, 2] += 2 * MARGIN_S * SFREQ_HZ / WIDTH_PX
     targets = {
         "batch_idx": torch.from_numpy(picture[order]),
         "cls": torch.from_numpy(batch.classes[order])[:, None],

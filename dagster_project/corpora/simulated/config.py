@@ -25,9 +25,9 @@ RATES_PER_MIN: Mapping[str, float] = MappingProxyType(
         "kcomplex": 3.0,
         "slow_wave": 8.0,
         "vertex": 1.5,
-        "spike": 6.0,
-        "sharp": 5.0,
-        "spsw": 4.0,
+        "spike": 8.0,
+        "sharp": 7.0,
+        "spsw": 2.5,
     }
 )
 """Events per minute of the state they belong to. ``vertex`` waves are planted as look-alikes and
