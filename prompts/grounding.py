@@ -212,8 +212,8 @@ def _check_counts(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
         sizes |= {
             len(f.channels) - 1 for f in pool.findings if KINDS[f.kind].family == FOCAL_FAMILY
         }
-        for found in (pool.findings, _relevant(clause, pool)):
-            sizes.add(len({name for f in found for name in f.channels}))
+        for named in (pool.findings, _relevant(clause, pool)):
+            sizes.add(len({name for f in named for name in f.channels}))
         sizes |= {len(pool.facts.recorded), len(pool.facts.schema.ch_names)}
         if n not in sizes:
             return "contradicted", f"{n} channels is not the number of channels"
