@@ -51,6 +51,7 @@ def pages(request: pytest.FixtureRequest, data_root: Path) -> list[PageFacts]:
         [finding_row(f) for f in rules.findings],
         [judgement_row(j) for j in rules.judgements],
         [],
+        detector="",
     )
     frames = {
         "findings": [finding_row(f) for f in merged.findings],

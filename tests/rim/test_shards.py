@@ -169,7 +169,10 @@ def test_a_withdrawn_subject_leaves_every_table(
         assert subject not in set(pl.read_parquet(file, columns=["subject_id"])["subject_id"])
 
 
-def test_an_absent_corpus_is_told_in_one_sentence(run_job: RunJob) -> None:
+def test_an_absent_corpus_is_told_in_one_sentence(
+    run_job: RunJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NEUROGLOSS_DATA", raising=False)
     result = run_job("rebuild_corpus", "eegmat-01-of-01")
     assert not result.success
     failure = next(e for e in result.all_events if e.is_step_failure)

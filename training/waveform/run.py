@@ -31,8 +31,9 @@ LIMITS = (
 LIMITS_SIMULATED = (
     "Trained and calibrated on simulated signals alone; real recordings differ, so thresholds do "
     "not hold their precision there.",
-    "Not trained on seizures, periodic patterns, chewing, ECG, sweat, movement, children, "
-    "intensive-care recordings, or the benign variants that resemble discharges.",
+    "Not trained on seizures, periodic patterns, chewing, sweat, children or intensive-care "
+    "recordings; of what resembles discharges only simulated vertex waves, theta and alpha bursts, "
+    "heartbeats, electrode pops and cable movement.",
 )
 
 _CODE = ("training/waveform", "detectors/waveform", "dagster_project/corpora/simulated")

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from dagster_project.corpora.simulated.geometry import FloatArray, weights
+from dagster_project.corpora.simulated.geometry import FloatArray, electrode_positions, weights
 from dagster_project.corpora.simulated.patch import Patch
 from detectors.types import CANONICAL19, Measure
 
@@ -137,6 +137,39 @@ def electrode_pop(
     wave = np.clip(t / _POP_RISE_S, 0, 1) * np.exp(-np.clip(t - _POP_RISE_S, 0, None) / tau_s)
     samples = amplitude_uv * np.outer(field, wave)
     return Patch("electrode_pop", "", samples, 0.0, duration_s)
+
+
+def movement(rng: np.random.Generator, sfreq_hz: float, amplitude_uv: float) -> Patch:
+    """Draw a tug at the cables: every electrode jumps by another amount and drifts back."""
+    field = rng.choice((-1.0, 1.0)) * (1 + 0.35 * rng.standard_normal(19)).clip(0.1, 2.0)
+    tau_s = rng.uniform(0.15, 0.6)
+    rise_s = rng.uniform(0.008, 0.12)
+    duration_s = 3 * tau_s
+    t = np.arange(round(2 * duration_s * sfreq_hz)) / sfreq_hz
+    wave = np.clip(t / rise_s, 0, 1) * np.exp(-np.clip(t - rise_s, 0, None) / tau_s)
+    samples = amplitude_uv * np.outer(field / np.abs(field).max(), wave)
+    return Patch("movement", "", samples, 0.0, duration_s)
+
+
+def heartbeat_uv(
+    rng: np.random.Generator, n_times: int, sfreq_hz: float, amplitude_uv: float, rate_hz: float
+) -> FloatArray:
+    """Draw the QRS complexes every referential channel picks up, shape (19, n_times).
+
+    Narrow, of one sign over each half of the head, stronger to the left; a look-alike of spikes.
+    """
+    intervals = rng.normal(
+        1 / rate_hz, 0.04 / rate_hz, size=round(2 * n_times / sfreq_hz * rate_hz)
+    )
+    beats = np.cumsum(np.clip(intervals, 0.3, None))
+    t = np.arange(n_times) / sfreq_hz
+    trace = np.zeros(n_times)
+    for beat_s in beats[beats < t[-1]]:
+        near = slice(max(0, round((beat_s - 0.1) * sfreq_hz)), round((beat_s + 0.1) * sfreq_hz))
+        at = (t[near] - beat_s) / 0.012
+        trace[near] += np.exp(-0.5 * at**2) - 0.3 * np.exp(-0.5 * ((at - 2.4) / 1.2) ** 2)
+    field = 0.7 - 0.4 * electrode_positions()[:, 0]
+    return np.asarray(amplitude_uv * np.outer(field, trace))
 
 
 def _uneven(field: FloatArray, rng: np.random.Generator, spread: float) -> FloatArray:

@@ -20,18 +20,21 @@ RATES_PER_MIN: Mapping[str, float] = MappingProxyType(
         "lateral_eye": 5.0,
         "muscle": 4.0,
         "electrode_pop": 1.0,
+        "movement": 0.5,
         # engineering defaults: dense enough that two minutes hold several of each
         "spindle": 6.0,
         "kcomplex": 3.0,
         "slow_wave": 8.0,
         "vertex": 1.5,
+        "rhythm": 4.0,
         "spike": 8.0,
         "sharp": 7.0,
         "spsw": 2.5,
     }
 )
-"""Events per minute of the state they belong to. ``vertex`` waves are planted as look-alikes and
-carry no label, because the vocabulary has no kind for them."""
+"""Events per minute of the state they belong to. ``vertex`` waves and sharply contoured theta and
+alpha bursts (``rhythm``) are planted as look-alikes and carry no label, because the vocabulary has
+no kind for them."""
 
 AMPLITUDES_UV: Mapping[str, tuple[float, float]] = MappingProxyType(
     {
@@ -40,6 +43,8 @@ AMPLITUDES_UV: Mapping[str, tuple[float, float]] = MappingProxyType(
         "lateral_eye": (40.0, 160.0),  # per side; step F7-F8 >= 40 uV (clinical.md 8)
         "muscle": (60.0, 280.0),  # >= 10 uV rms in 30-70 Hz is about 60 uV p-p (clinical.md 8)
         "electrode_pop": (70.0, 350.0),  # >= 50 uV within 20 ms (clinical.md 8)
+        "movement": (330.0, 900.0),  # >= 300 uV on many channels (clinical.md 8)
+        "rhythm": (25.0, 110.0),
         "spindle": (24.0, 75.0),  # mostly < 50 uV in adults (HED-SCORE), children higher
         "kcomplex": (90.0, 260.0),  # stands out from the background (AASM)
         "slow_wave": (85.0, 220.0),  # > 75 uV p-p (AASM)

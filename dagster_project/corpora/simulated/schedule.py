@@ -23,6 +23,8 @@ _CONDITIONS: dict[str, tuple[str, ...]] = {
     "lateral_eye": ("eyes_open", "eyes_closed"),
     "muscle": ("eyes_open", "eyes_closed"),
     "electrode_pop": ("eyes_open", "eyes_closed", "N2", "N3"),
+    "movement": ("eyes_open", "eyes_closed", "N2", "N3"),
+    "rhythm": ("eyes_open", "eyes_closed", "N2", "N3"),
     "spindle": ("N2", "N3"),
     "kcomplex": ("N2",),
     "slow_wave": ("N3",),
@@ -34,13 +36,17 @@ _CONDITIONS: dict[str, tuple[str, ...]] = {
 """Conditions in which a kind may occur."""
 
 _KINDS_OF_STATE: dict[str, tuple[str, ...]] = {
-    "wake": ("muscle", "lateral_eye", "electrode_pop", "blink"),
-    "sleep": ("kcomplex", "spindle", "electrode_pop", "vertex", "slow_wave"),
-    "epileptiform": ("spsw", "sharp", "spike", "muscle", "blink", "spindle", "slow_wave"),
-}
+    "wake": ("movement", "muscle", "lateral_eye", "electrode_pop", "blink", "rhythm"),
+    "sleep": ("movement", "kcomplex", "spindle", "electrode_pop", "vertex", "rhythm", "slow_wave"),
+    "epileptiform": (
+        "movement", "spsw", "sharp", "spike", "muscle", "blink", "spindle", "rhythm", "slow_wave",
+    ),
+}  # fmt: skip
 """Kinds of each recording, rarer and longer ones placed first."""
 
-_SHARE_IN_EPILEPTIFORM = {"muscle": 0.4, "blink": 0.5, "spindle": 0.4, "slow_wave": 0.4}
+_SHARE_IN_EPILEPTIFORM = {
+    "movement": 0.5, "muscle": 0.4, "blink": 0.5, "spindle": 0.4, "slow_wave": 0.4, "rhythm": 0.5,
+}  # fmt: skip
 """Rates of what is not epileptiform are lowered in the epileptiform recording."""
 
 

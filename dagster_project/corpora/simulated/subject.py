@@ -35,7 +35,9 @@ _MAINS_LISTED_UV_RMS = 1.0
 _LASTING_KINDS = ("mains", "posterior_rhythm")
 """Kinds that last so long that a channel flat for a part of it still shows them."""
 
-_BRAIN_KINDS = ("spindle", "kcomplex", "slow_wave", "vertex", "spike", "sharp", "spsw")
+_BRAIN_KINDS = (
+    "spindle", "kcomplex", "slow_wave", "vertex", "rhythm", "spike", "sharp", "spsw",
+)  # fmt: skip
 """Kinds whose amplitude goes with that of the subject's background, as skull and scalp scale both."""
 
 _TYPICAL_RMS_UV = 9.0
@@ -68,6 +70,8 @@ class SubjectTraits:
         Mains pick-up by electrode, shape (19,).
     flat_channel
         Electrode that goes flat at times, or ``""``.
+    ecg_uv, heart_rate_hz
+        Heartbeat picked up by the scalp electrodes; 0 in most subjects.
     """
 
     alpha_hz: float
@@ -80,6 +84,8 @@ class SubjectTraits:
     is_epileptiform_asleep: bool
     mains_uv_rms: tuple[float, ...]
     flat_channel: str
+    ecg_uv: float
+    heart_rate_hz: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +184,8 @@ def draw_traits(rng: np.random.Generator) -> SubjectTraits:
         is_epileptiform_asleep=bool(rng.random() < 0.4),
         mains_uv_rms=tuple(np.round(mains, 3).tolist()),
         flat_channel=str(rng.choice(CANONICAL19)) if rng.random() < 0.2 else "",
+        ecg_uv=rng.uniform(8.0, 60.0) if rng.random() < 0.3 else 0.0,
+        heart_rate_hz=rng.uniform(0.85, 1.7),
     )
 
 
@@ -196,8 +204,9 @@ def _record(
     if not is_asleep:
         data += posterior_rhythm_uv(rng, traits.alpha_hz, traits.alpha_uv, closed, sfreq_hz)
         events += _posterior_events(traits, intervals)
-    reference = reference_matrix(traits.reference)
-    data = reference @ data
+    if traits.ecg_uv:
+        data += artifacts.heartbeat_uv(rng, n_times, sfreq_hz, traits.ecg_uv, traits.heart_rate_hz)
+    data = reference_matrix(traits.reference) @ data
     schedule = Schedule(intervals, config.duration_s)
     gain = _gain_of(traits.sleep if is_asleep else traits.wake)
     events += _plant_all(rng, data, traits, schedule, state, gain, config)
@@ -252,6 +261,10 @@ _DRAW: dict[str, _Draw] = {
     "lateral_eye": lambda rng, _, fs, a: artifacts.lateral_eye(rng, fs, a),
     "muscle": lambda rng, _, fs, a: artifacts.muscle(rng, fs, a),
     "electrode_pop": lambda rng, _, fs, a: artifacts.electrode_pop(rng, fs, a),
+    "movement": lambda rng, _, fs, a: artifacts.movement(rng, fs, a),
+    "rhythm": lambda rng, _, fs, a: transients.rhythmic_burst(
+        rng, fs, a, str(rng.choice(("Fz", "Cz", "C3", "C4", "Pz", "P3", "P4", "T7", "T8", "F3")))
+    ),
     "spindle": lambda rng, _, fs, a: transients.spindle(rng, fs, a),
     "kcomplex": lambda rng, _, fs, a: transients.kcomplex(
         rng, fs, a, str(rng.choice(("Fz", "Fz", "Cz", "F3", "F4")))

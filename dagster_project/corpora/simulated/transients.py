@@ -147,6 +147,25 @@ def vertex_wave(
     return Patch("", "", np.outer(field, wave), 0.0, duration_s)
 
 
+def rhythmic_burst(
+    rng: np.random.Generator, sfreq_hz: float, amplitude_uv: float, focus: str = "Cz"
+) -> Patch:
+    """Draw a burst of sharply contoured theta or alpha; a look-alike of discharges, no label.
+
+    Arch-shaped mu, wicket-like alpha and drowsy theta all look so: a sinusoid with its second
+    harmonic, of widespread or of narrow field (``clinical.md`` 3.3 and 4.4).
+    """
+    f_hz = rng.uniform(4.2, 7.8) if rng.random() < 0.5 else rng.uniform(8.0, 11.0)
+    duration_s = rng.uniform(0.5, 2.4)
+    t = np.arange(round(duration_s * sfreq_hz)) / sfreq_hz
+    phase = 2 * np.pi * f_hz * t + rng.uniform(0, 2 * np.pi)
+    shape = np.sin(phase) + rng.uniform(0.0, 0.5) * np.sin(2 * phase + rng.uniform(0, 2 * np.pi))
+    wave = shape * np.sin(np.pi * t / duration_s) ** rng.uniform(0.4, 1.2)
+    wave *= amplitude_uv / np.ptp(wave)
+    field = field_of(focus_near(focus, rng), rng.uniform(30, 85))
+    return Patch("", "", np.outer(field, wave), 0.0, duration_s)
+
+
 def _discharge(
     rng: np.random.Generator,
     sfreq_hz: float,

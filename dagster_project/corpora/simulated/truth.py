@@ -75,6 +75,8 @@ class StateTruth(_Strict):
     exponent: float
     rms_uv: float
     reference: str
+    ecg_uv: float
+    heart_rate_hz: float
     line_freq_hz: float
     mains_uv_rms: dict[str, float]
     intervals: tuple[IntervalTruth, ...]
@@ -108,6 +110,8 @@ def truth_of(
             exponent=round(ongoing.exponent, 4),
             rms_uv=round(ongoing.rms_uv, 3),
             reference=traits.reference,
+            ecg_uv=round(traits.ecg_uv, 2),
+            heart_rate_hz=round(traits.heart_rate_hz, 4),
             line_freq_hz=config.line_freq_hz,
             mains_uv_rms=dict(zip(CANONICAL19, traits.mains_uv_rms, strict=True)),
             intervals=tuple(
