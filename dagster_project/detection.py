@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from detectors.waveform.infer import WaveformDetector, load_detector
-
 from dagster_project.failures import PermanentFailure
 from dagster_project.partitions import SHIPPED_DETECTOR
 from dagster_project.resources import Workspace
+from detectors.waveform.infer import WaveformDetector, load_detector
 
 
 def detector_folder(workspace: Workspace, recipe: str) -> Path:
