@@ -273,11 +273,11 @@ def _caption_preview(
     if not rows:
         return dg.MetadataValue.md("*no captions*")
     first = rows[0]
-    frame = next(store.iter_frames("segments", shard, max_rows=1))
-    page = next(frame.iter_rows(named=True))
-    if page["segment_id"] != first["segment_id"]:
-        return dg.MetadataValue.md(first["text"])
-    return dg.MetadataValue.md(f"{first['text']}\n\n{previews.picture(previews.page_of_row(page))}")
+    for frame in store.iter_frames("segments", shard):
+        for page in frame.filter(pl.col("segment_id") == first["segment_id"]).iter_rows(named=True):
+            picture = previews.picture(previews.page_of_row(page))
+            return dg.MetadataValue.md(f"{first['text']}\n\n{picture}")
+    return dg.MetadataValue.md(first["text"])
 
 
 ASSETS = (captions, questions, narratives, dialogues)

@@ -88,6 +88,10 @@ def test_materialisations_report_what_the_ui_shows(
     metadata = segments.asset_materialization.metadata
     assert metadata["hours_of_eeg"].value > 0  # type: ignore[operator]
     assert "data:image/png;base64" in str(metadata["preview"].value)
+    captions = latest(instance, "captions", SHARDS[0])
+    assert captions is not None
+    assert captions.asset_materialization is not None
+    assert "data:image/png;base64" in str(captions.asset_materialization.metadata["preview"].value)
 
 
 def test_rebuilding_unchanged_files_gives_the_same_versions(
