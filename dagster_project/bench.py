@@ -8,6 +8,7 @@ with its event log, checks, versions and metadata. The rest of the engine benchm
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -34,6 +35,7 @@ def run_engine_bench(*, minutes: float, rounds: int, is_json: bool) -> int:
     from benchmark.engine import bench_engine
     from benchmark.engine_report import report_table
 
+    os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     warnings.filterwarnings("ignore", category=dg.PreviewWarning)
     report = bench_engine(minutes=minutes, rounds=rounds, orchestration=orchestration_share)
