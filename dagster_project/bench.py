@@ -99,18 +99,7 @@ def _run_plain(workspace: Workspace) -> None:
         for asset in module.ASSETS
     }
     for name in CHAIN:
-        fields = found[name].op.config_field
-        context = dg.build_asset_context(partition_key=SHARD, resources={"workspace": workspace})
-        config = _default_config(found[name])
-        arguments = (context, config) if config is not None and fields else (context,)
-        found[name](*arguments)
-
-
-def _default_config(asset: dg.AssetsDefinition) -> dg.Config | None:
-    hints = asset.op.compute_fn.decorated_fn.__annotations__  # type: ignore[union-attr]
-    module = sys.modules[asset.op.compute_fn.decorated_fn.__module__]  # type: ignore[union-attr]
-    kind = getattr(module, str(hints.get("config", "")), None)
-    return kind() if kind is not None else None
+        found[name](dg.build_asset_context(partition_key=SHARD, resources={"workspace": workspace}))
 
 
 def _run_job(instance: dg.DagsterInstance, workspace: Workspace) -> None:

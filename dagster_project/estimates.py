@@ -16,15 +16,16 @@ from dagster_project.resources import Workspace
 from dagster_project.watching import look
 
 STORED_BYTES_PER_SOURCE_BYTE = 1.0
-"""int16 in, int16 out at 200 Hz; segments were 0.35-0.9 of the EDF bytes on the corpora measured."""
+"""int16 in, int16 out at 200 Hz; the demo's segments took 40 kB each of about 100 kB of EDF."""
 TABLE_BYTES_PER_SEGMENT = 30_000
-"""Features, findings and text of one segment; measured 8-20 kB."""
+"""Features, findings and text of one segment, an upper figure: the demo's took 6 kB."""
 PAGE_BYTES = 110_000
 """One page as 4-bit PNG inside a release."""
 SOURCE_BYTES_PER_SEGMENT = 100_000
 """19 channels x 10 s x 256 Hz x 2 bytes."""
-TEACHER_TOKENS_IN, TEACHER_TOKENS_OUT = 1_200, 250
-"""Per narrative, measured on the prompt files with the demo's facts."""
+TEACHER_TOKENS_IN, TEACHER_TOKENS_OUT = 1_900, 500
+"""Per narrative, an upper figure: prompt and payload of the demo's longest were 3,800 characters, its
+text 970, at two characters a token because most are digits."""
 TEACHER_USD_PER_MILLION = (2.00, 8.00)
 """Input and output price of the dearest default teacher, GPT-4.1, list price of 2025."""
 
