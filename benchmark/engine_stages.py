@@ -81,14 +81,14 @@ class EngineSession:
 
     def _segments(self, watch: Stopwatch) -> Any:
         """Read, filter, resample and cut, as the corpora room does, into Arrow rows."""
-        from dagster_project.corpora.channels import pick_referential19
+        from dagster_project.corpora.channels import pick_traces
         from dagster_project.corpora.harmonise import harmonise, plan_for
-        from dagster_project.corpora.readers import open_recording
+        from dagster_project.corpora.readers.table import open_recording
         from dagster_project.corpora.segment_table import quantise, record_batch
+        from dagster_project.corpora.spec import Channels, Choice
 
-        with watch.stage("harmonise"), open_recording(self._edf, "edf") as recording:
-            pick = pick_referential19([s.label for s in recording.signals])
-            traces = recording.pick(pick.indices)
+        with watch.stage("harmonise"), open_recording(self._edf, Choice(name="edf")) as recording:
+            pick, traces = pick_traces(recording, Channels())
             run = traces.runs[0]
             plan = plan_for(traces.sfreq, LINE_FREQ_HZ, run.n_samples)
 

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
-from dagster_project.corpora.registry import CORPORA
+from dagster_project.corpora.registry import corpora
 from dagster_project.partitions import release_partitions, shards
 from dagster_project.resources import Workspace, corpus_of
 from dagster_project.tables.registry import Table, tables_of_asset
@@ -231,7 +231,7 @@ def _accepted(store: TableStore, shard: str) -> pl.DataFrame:
 def _siblings(store: TableStore, shard: str) -> list[str]:
     """Return the written shards of every corpus that shares the identity family."""
     family = corpus_of(shard).identity.family
-    kin = {spec.key for spec in CORPORA.values() if spec.identity.family == family}
+    kin = {spec.key for spec in corpora().values() if spec.identity.family == family}
     return [p for p in store.partitions("recordings") if p != shard and corpus_of(p).key in kin]
 
 

@@ -77,7 +77,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _corpora_list(options: argparse.Namespace) -> int:
-    from dagster_project.corpora.registry import CORPORA
+    from dagster_project.corpora.registry import corpora
     from dagster_project.resources import Workspace
 
     workspace = Workspace()
@@ -92,7 +92,7 @@ def _corpora_list(options: argparse.Namespace) -> int:
             "simulated": spec.is_simulated,
             "present": workspace.root_of(spec) is not None,
         }
-        for spec in CORPORA.values()
+        for spec in corpora().values()
     ]
     if options.json:
         print(json.dumps(rows, indent=1))
@@ -110,14 +110,14 @@ def _corpora_list(options: argparse.Namespace) -> int:
 
 
 def _corpora_show(options: argparse.Namespace) -> int:
-    from dagster_project.corpora.registry import CORPORA
+    from dagster_project.corpora.registry import corpora
 
-    if options.corpus not in CORPORA:
-        known = ", ".join(CORPORA)
+    if options.corpus not in corpora():
+        known = ", ".join(corpora())
         print(f"neurogloss: corpus {options.corpus!r} is not registered; known: {known}",
               file=sys.stderr)  # fmt: skip
         return 2
-    spec = CORPORA[options.corpus]
+    spec = corpora()[options.corpus]
     told = {f.name: getattr(spec, f.name) for f in fields(spec)}
     print(json.dumps(told, indent=1, default=_plain))
     return 0

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table as RichTable
 
-from dagster_project.corpora.registry import CORPORA
+from dagster_project.corpora.registry import corpora
 from dagster_project.materialisation import SEGMENT_HOURS, counts
 from dagster_project.resources import Workspace, corpus_of
 from dagster_project.tables.store import TableStore
@@ -72,7 +72,7 @@ def show(
 def _corpora(store: TableStore) -> RichTable:
     table = RichTable("corpus", "recordings", "rejected", "subjects", "segments", "hours",
                       title="What was read")  # fmt: skip
-    for spec in CORPORA.values():
+    for spec in corpora().values():
         shards = [s for s in store.partitions("recordings") if corpus_of(s).key == spec.key]
         if not shards:
             table.add_row(spec.title, "-", "-", "-", "-", "not present")

@@ -13,7 +13,7 @@ from functools import cache
 import dagster as dg
 
 from benchmark.tasks import TASKS
-from dagster_project.corpora.registry import CORPORA
+from dagster_project.corpora.registry import corpora
 from dagster_project.corpora.shards import shard_keys
 from prompts.release import releases
 from training.recipes import detector_recipes, model_recipes
@@ -34,7 +34,7 @@ def shards() -> dg.StaticPartitionsDefinition:
 @cache
 def simulations() -> dg.StaticPartitionsDefinition:
     """Return the partitions of corpora that are written rather than found."""
-    return dg.StaticPartitionsDefinition([c.key for c in CORPORA.values() if c.is_simulated])
+    return dg.StaticPartitionsDefinition([c.key for c in corpora().values() if c.is_simulated])
 
 
 @cache
@@ -78,7 +78,7 @@ def shards_to_releases() -> dg.StaticPartitionMapping:
 def simulations_to_shards() -> dg.StaticPartitionMapping:
     """Map a simulated corpus to its shards; shards of recorded corpora depend on nothing."""
     return dg.StaticPartitionMapping(
-        {spec.key: list(shard_keys(spec.key)) for spec in CORPORA.values() if spec.is_simulated}
+        {spec.key: list(shard_keys(spec.key)) for spec in corpora().values() if spec.is_simulated}
     )
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from dagster_project.corpora.registry import CorpusSpec
 from dagster_project.corpora.shards import corpus_folder, corpus_of_shard
+from dagster_project.corpora.spec import CorpusSpec
 from dagster_project.failures import PermanentFailure
 from dagster_project.tables.store import TableStore
 

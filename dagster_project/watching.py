@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from dagster_project.corpora.registry import CORPORA
+from dagster_project.corpora.registry import corpora
 from dagster_project.corpora.scan import ShardFiles, fingerprints
 from dagster_project.resources import Workspace, corpus_of
 
@@ -42,7 +42,7 @@ class Change:
 def look(workspace: Workspace) -> dict[str, ShardFiles]:
     """Return the files of every shard of every corpus present, from file system metadata alone."""
     found: dict[str, ShardFiles] = {}
-    for key, spec in CORPORA.items():
+    for key, spec in corpora().items():
         root = workspace.root_of(spec)
         if root is not None:
             found |= fingerprints(root, [key])
@@ -56,7 +56,7 @@ def present_shards(workspace: Workspace) -> list[str]:
 
 def absent_corpora(workspace: Workspace) -> list[str]:
     """Return the corpora whose folder is not there: unmounted, or never downloaded."""
-    return [key for key, spec in CORPORA.items() if workspace.root_of(spec) is None]
+    return [key for key, spec in corpora().items() if workspace.root_of(spec) is None]
 
 
 def changes(before: Seen, now: dict[str, ShardFiles], absent: list[str]) -> list[Change]:

@@ -15,8 +15,9 @@ from pydantic import Field
 from dagster_project import estimates, previews, provenance
 from dagster_project.assets.factory import Grain
 from dagster_project.corpora.inventory import inventory
-from dagster_project.corpora.registry import CORPORA, CorpusSpec
+from dagster_project.corpora.registry import corpora
 from dagster_project.corpora.segments import process_shard
+from dagster_project.corpora.spec import CorpusSpec
 from dagster_project.failures import PermanentFailure, translated
 from dagster_project.materialisation import SEGMENT_HOURS, counts, write
 from dagster_project.partitions import simulations, simulations_to_shards
@@ -93,7 +94,7 @@ def simulated_corpus(
     from dagster_project.corpora.simulated.config import SimulatorConfig
     from dagster_project.corpora.simulated.writer import write_corpus
 
-    spec = CORPORA[context.partition_key]
+    spec = corpora()[context.partition_key]
     root = workspace.folder("corpora", spec.folders[0])
     with translated():
         files = write_corpus(

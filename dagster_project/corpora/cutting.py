@@ -18,14 +18,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dagster_project.corpora.channels import PICKERS, Pick
+from dagster_project.corpora.channels import Pick, pick_traces
 from dagster_project.corpora.errors import CorpusError, reject_row
 from dagster_project.corpora.harmonise import Plan, harmonise, plan_for
 from dagster_project.corpora.identity import segment_id
-from dagster_project.corpora.labels import RecordingLabels, read_labels
-from dagster_project.corpora.readers import Run, Traces, clock_s, open_recording
-from dagster_project.corpora.registry import CorpusSpec
+from dagster_project.corpora.labels.table import read_labels
+from dagster_project.corpora.labels.types import RecordingLabels
+from dagster_project.corpora.readers.table import open_recording
+from dagster_project.corpora.readers.types import Run, Traces, clock_s
 from dagster_project.corpora.segment_table import SegmentHead, quantise, record_batch
+from dagster_project.corpora.spec import CorpusSpec
 from detectors.types import N_TIMES, SEGMENT_S, SFREQ_HZ, ExpertEvent
 
 EVENT_SHARE = 0.5
@@ -121,11 +123,10 @@ def cut_segments(
     """
     path = root / recording["path"]
     with open_recording(path, spec.reader) as opened:
-        pick = PICKERS[spec.channel_policy]([s.label for s in opened.signals])
+        pick, traces = pick_traces(opened, spec.channels)
         if pick.schema.name != recording["channel_schema"]:
             raise CorpusError("wrong_montage", "not the channels of the inventory; take it again")
-        traces = opened.pick(pick.indices)
-        labels = read_labels(spec, path, recording["path"], opened, clock_s(traces))
+        labels = read_labels(spec, root, recording["path"], opened, clock_s(traces))
         for run in traces.runs:
             yield from _cut_run(recording, pick, traces, run, labels)
 
@@ -179,6 +180,8 @@ class _Cutter:
         for i in range(n):
             start = self._native(at + i * N_TIMES)
             start_s = self.run.start_s + (at + i * N_TIMES) / SFREQ_HZ
+            if not _is_kept(self.labels.keep, start_s):
+                continue
             fault = self.watch.fault(start, self._native(at + (i + 1) * N_TIMES))
             if fault:
                 key = self.recording["recording_id"]
@@ -186,7 +189,7 @@ class _Cutter:
             else:
                 kept.append(i)
                 heads.append(self._head(start_s, self.run.start_sample + start))
-        if rejects:
+        if len(kept) < n:
             signals, clipped = signals[kept], clipped[kept]
         batch = record_batch(self.recording, self.pick.mask, heads, signals, clipped)
         thin = np.ascontiguousarray(signals[:, :, ::DIGEST_STRIDE])
@@ -201,8 +204,8 @@ class _Cutter:
         stop_s = start_s + SEGMENT_S
         known = self.labels
         inside = [i.label.row() for i in known.intervals if i.t0_s < stop_s and i.t1_s > start_s]
-        if not inside and known.default:
-            inside = [known.default.row()]
+        said = {row["name"] for row in inside}
+        inside += [label.row() for label in known.defaults if label.name not in said]
         stages = {i.label for i in known.stages if i.t0_s < stop_s and i.t1_s > start_s}
         covered = sum(
             min(i.t1_s, stop_s) - max(i.t0_s, start_s)
@@ -221,6 +224,12 @@ class _Cutter:
             events_inside(known.events, start_s),
             stage.value if stage else None,
         )
+
+
+def _is_kept(keep: tuple[tuple[float, float], ...] | None, start_s: float) -> bool:
+    """Whether a segment lies inside a stretch worth cutting."""
+    stop_s = start_s + SEGMENT_S
+    return keep is None or any(a - 1e-6 <= start_s and stop_s <= b + 1e-6 for a, b in keep)
 
 
 def events_inside(events: tuple[ExpertEvent, ...], start_s: float) -> tuple[ExpertEvent, ...]:

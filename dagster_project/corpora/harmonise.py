@@ -1,7 +1,7 @@
 """From a recording at its own rate to the stored band at exactly 200 Hz, in one fused pass.
 
 Here live the filter design, the rational block plan and the overlap-save engine. Reading files is
-:mod:`dagster_project.corpora.edf`'s business, cutting the result into segments is
+:mod:`dagster_project.corpora.readers.edf`'s business, cutting the result into segments is
 :mod:`dagster_project.corpora.segments`'.
 
 Band-pass and mains notch are zero-phase FIRs with MNE-Python's own taps (Hamming ``firwin``,

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable
+
+from dagster_project.corpora.spec import IdentityRule
 
 SPLITS = ("train", "validation", "test")
 HASH_SHARES = (0.70, 0.85)
@@ -82,9 +85,11 @@ SPLIT_RULES: dict[str, Callable[[str, int], str]] = {
 """Split rules by the name a corpus declares; both are stable when subjects are added."""
 
 
-def split_of(identity: str, seed: int, rule: str = "hash") -> str:
+def split_of(identity: str, seed: int, rule: IdentityRule) -> str:
     """Return the split of an identity: train, validation or test.
 
     The same identity and seed give the same split for ever, whoever else is in the corpus.
     """
-    return SPLIT_RULES[rule](identity, seed)
+    subject = identity.partition(":")[2]
+    pinned = (p.split for p in rule.pinned if re.fullmatch(p.pattern, subject))
+    return next(pinned, None) or SPLIT_RULES[rule.split_rule](identity, seed)

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dagster_project.corpora.channels import PICKERS
+from dagster_project.corpora.channels import pick_traces
 from dagster_project.corpora.errors import CorpusError, reject_row, unexpected
 from dagster_project.corpora.harmonise import plan_for, usable_band
 from dagster_project.corpora.identity import recording_id, split_of, subject_id
-from dagster_project.corpora.labels import read_labels
+from dagster_project.corpora.labels.table import read_labels
+from dagster_project.corpora.labels.types import Label
 from dagster_project.corpora.pool import map_in_order
-from dagster_project.corpora.readers import Traces, clock_s, open_recording
-from dagster_project.corpora.registry import CorpusSpec
+from dagster_project.corpora.readers.table import open_recording
+from dagster_project.corpora.readers.types import Traces, clock_s
 from dagster_project.corpora.shards import FoundFile, find_recordings
+from dagster_project.corpora.spec import CorpusSpec
 from dagster_project.corpora.survey import check_amplitude, survey
 from detectors.types import SEGMENT_S
 
@@ -54,6 +56,7 @@ class Inventory:
 @dataclass(frozen=True, slots=True)
 class _Task:
     spec: CorpusSpec
+    root: Path
     shard: str
     file: FoundFile
     salt: str
@@ -110,7 +113,7 @@ def inventory(
     """
     found = find_recordings(spec, root, shard)
     wanted = [f for f in found if subjects is None or f.identity in subjects]
-    tasks = [_Task(spec, shard, file, salt, seed) for file in wanted[:max_recordings]]
+    tasks = [_Task(spec, root, shard, file, salt, seed) for file in wanted[:max_recordings]]
     n_processes = n_workers if _n_bytes(tasks) >= pool_from_bytes else 1
     answers = list(map_in_order(_examine, tasks, n_processes, _lost))
     _mark_duplicates(answers)
@@ -149,7 +152,7 @@ def _blank_row(task: _Task) -> Row:
         "labels": [],
         "age_band": None,
         "sex": None,
-        "split": split_of(identity, task.seed, spec.identity.split_rule),
+        "split": split_of(identity, task.seed, spec.identity),
         "licence": spec.licence.id,
         "is_gated": spec.licence.is_gated,
         "is_simulated": spec.is_simulated,
@@ -185,21 +188,21 @@ def _fill(row: Row, task: _Task) -> None:
     spec, path = task.spec, task.file.path
     with open_recording(path, spec.reader) as recording:
         row["format"] = recording.format
-        pick = PICKERS[spec.channel_policy]([s.label for s in recording.signals])
-        traces = recording.pick(pick.indices)
+        pick, traces = pick_traces(recording, spec.channels)
         row["channel_schema"] = pick.schema.name
         _fill_timing(row, spec, traces)
         seen = survey(traces, len(pick.indices))
         row["sha256"] = seen.sha256
         check_amplitude(seen.median_uv)
         clock = clock_s(traces)
-        known = read_labels(spec, path, task.file.relative_path, recording, clock)
+        known = read_labels(spec, task.root, task.file.relative_path, recording, clock)
     labels = [label.row() for label in known.labels]
-    if pick.n_duplicates:
-        labels.append({
-            "scope": "recording", "name": "duplicate_channels_dropped",
-            "value": str(pick.n_duplicates), "source": "file header",
-        })  # fmt: skip
+    dropped = (("duplicate", pick.n_duplicates), ("other_rate", pick.n_other_rate))
+    labels += [
+        Label("recording", f"{why}_channels_dropped", str(n), "file header").row()
+        for why, n in dropped
+        if n
+    ]
     row.update(labels=labels, age_band=known.age_band, sex=known.sex)
 
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dagster_project.corpora.identity import short_hash
-from dagster_project.corpora.registry import CorpusSpec, corpus
+from dagster_project.corpora.registry import corpus
 from dagster_project.corpora.shards import find_files, shard_keys, shard_of
+from dagster_project.corpora.spec import CorpusSpec
 
 
 @dataclass(frozen=True, slots=True)

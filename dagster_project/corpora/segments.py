@@ -18,8 +18,8 @@ from dagster_project.corpora.cutting import cut_segments
 from dagster_project.corpora.errors import CorpusError, reject_row, unexpected
 from dagster_project.corpora.identity import short_hash
 from dagster_project.corpora.pool import map_in_order
-from dagster_project.corpora.registry import CorpusSpec
 from dagster_project.corpora.segment_table import REJECTS_SCHEMA, SEGMENTS_SCHEMA
+from dagster_project.corpora.spec import CorpusSpec
 
 Row = dict[str, Any]
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from dagster_project.corpora.errors import CorpusError
-from dagster_project.corpora.registry import CORPORA, CorpusSpec, corpus
+from dagster_project.corpora.registry import corpora, corpus
+from dagster_project.corpora.spec import CorpusSpec
 
 _SHARD_KEY = re.compile(r"(?P<corpus>.+)-(?P<number>\d{2,})-of-(?P<count>\d{2,})")
-_IGNORED_FOLDERS = {"__MACOSX", "derivatives", "sourcedata"}
+_IGNORED_FOLDERS = {"__MACOSX"}
 _IGNORED_FILES = {".DS_Store", "Thumbs.db"}
 
 
@@ -57,7 +58,7 @@ def shard_key(corpus_key: str, number: int) -> str:
 
 def shard_keys(corpus_key: str | None = None) -> tuple[str, ...]:
     """Return the keys of one corpus, or of all, in registry order."""
-    specs = [corpus(corpus_key)] if corpus_key is not None else CORPORA.values()
+    specs = [corpus(corpus_key)] if corpus_key is not None else corpora().values()
     return tuple(shard_key(s.key, n + 1) for s in specs for n in range(s.n_shards))
 
 
@@ -70,9 +71,9 @@ def corpus_of_shard(shard: str) -> CorpusSpec:
         If the key is not one of :func:`shard_keys`.
     """
     match = _SHARD_KEY.fullmatch(shard)
-    if not match or match["corpus"] not in CORPORA or shard not in shard_keys(match["corpus"]):
+    if not match or match["corpus"] not in corpora() or shard not in shard_keys(match["corpus"]):
         raise KeyError(f"shard {shard!r} is not known; keys look like {shard_keys()[0]!r}")
-    return CORPORA[match["corpus"]]
+    return corpora()[match["corpus"]]
 
 
 def shard_of(spec: CorpusSpec, identity: str) -> str:
@@ -109,8 +110,15 @@ def _is_new(folder: Path, seen: set[Path]) -> bool:
     return is_new
 
 
-def walk(folder: Path) -> Iterator[Path]:
+def walk(folder: Path, ignored: Collection[str] = ()) -> Iterator[Path]:
     """Yield every file below a folder in natural order, operating-system litter left out.
+
+    Parameters
+    ----------
+    folder
+        Where to begin.
+    ignored
+        Names of folders not walked into.
 
     Raises
     ------
@@ -122,8 +130,9 @@ def walk(folder: Path) -> Iterator[Path]:
         raise CorpusError("data_root", f"a folder cannot be listed: errno {error.errno}") from error
 
     seen = {folder.resolve()}
+    unwanted = _IGNORED_FOLDERS.union(ignored)
     for base, folders, names in os.walk(folder, onerror=stop, followlinks=True):
-        kept = (f for f in folders if f not in _IGNORED_FOLDERS and not f.startswith("."))
+        kept = (f for f in folders if f not in unwanted and not f.startswith("."))
         folders[:] = [f for f in sorted(kept, key=natural_key) if _is_new(Path(base, f), seen)]
         for name in sorted(names, key=natural_key):
             if name not in _IGNORED_FILES and not name.startswith("._"):
@@ -138,13 +147,14 @@ def _found(spec: CorpusSpec, root: Path, folder: Path, path: Path) -> FoundFile 
         subject = companion.groupdict().get("subject")
         identity = spec.identity_of(subject) if subject else None
         return FoundFile(path, relative, identity, "", is_recording=False, is_named=True)
-    if not path.name.lower().endswith(spec.suffix):
+    if not spec.is_recording_name(below):
         return None
     match = spec.match_file(below)
     if not match:
         identity = f"{spec.identity.family}:unnamed:{relative}"
         return FoundFile(path, relative, identity, "", is_recording=True, is_named=False)
-    identity, session = spec.identity_of(match["subject"]), match["session"].lstrip("_")
+    identity = spec.identity_of(match["subject"])
+    session = (match.groupdict().get("session") or "").lstrip("_")
     return FoundFile(path, relative, identity, session, is_recording=True, is_named=True)
 
 
@@ -162,7 +172,7 @@ def find_files(spec: CorpusSpec, root: Path) -> tuple[FoundFile, ...]:
     folder = corpus_folder(spec, root)
     if folder is None:
         return ()
-    found = (_found(spec, root, folder, path) for path in walk(folder))
+    found = (_found(spec, root, folder, path) for path in walk(folder, spec.files.folders_ignored))
     return tuple(sorted((f for f in found if f), key=lambda f: natural_key(f.relative_path)))
 
 

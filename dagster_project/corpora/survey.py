@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagster_project.corpora.errors import CorpusError
-from dagster_project.corpora.readers import Traces
+from dagster_project.corpora.readers.types import Traces
 
 BLOCK_S = 60
 MEDIAN_SAMPLES = 50_000

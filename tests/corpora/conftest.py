@@ -1,7 +1,12 @@
-"""EDF files for the corpora tests, written by edfio, which the reader shares no code with."""
+"""EDF files for the corpora tests, written by edfio, which the reader shares no code with.
+
+Also lets the tests import ``formats`` (file writers) and ``trees`` (corpus trees in their authentic
+layout) beside them; ``importlib`` mode adds no path.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,6 +14,8 @@ import edfio
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 NAMES19 = (
     "Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T3", "C3", "Cz", "C4", "T4", "T5", "P3", "Pz",

@@ -1,12 +1,23 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fractions import Fraction
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagster_project.corpora.channels import parse_label, pick_bipolar, pick_referential19
+from dagster_project.corpora.channels import Pick, parse_label, pick_channels
 from dagster_project.corpora.errors import CorpusError
+from dagster_project.corpora.readers.types import Signal
+from dagster_project.corpora.spec import Channels
 from detectors.types import CANONICAL19
+
+
+def pick(policy: str, labels: Sequence[str]) -> Pick:
+    signals = [Signal(label, Fraction(256), 1.0) for label in labels]
+    return pick_channels(signals, Channels(policy=policy))
+
 
 CHB = (
     "FP1-F7", "F7-T7", "T7-P7", "P7-O1", "FP1-F3", "F3-C3", "C3-P3", "P3-O1",
@@ -40,25 +51,25 @@ def test_type_word_is_kept() -> None:
 
 def test_nineteen_in_storage_order_whatever_the_file_order() -> None:
     labels = [f"EEG {name}" for name in reversed(CANONICAL19)] + ["ECG ECG", "EEG A2-A1"]
-    pick = pick_referential19(labels)
-    assert pick.mask == (True,) * 19
-    assert pick.indices == tuple(range(18, -1, -1))
+    picked = pick("referential19", labels)
+    assert picked.mask == (True,) * 19
+    assert picked.indices == tuple(range(18, -1, -1))
 
 
 def test_missing_rows_are_masked_and_duplicates_counted() -> None:
-    pick = pick_referential19(["EEG Cz", "EEG T3", "EEG T7", "EEG Pz"])
-    assert [n for n, has in zip(CANONICAL19, pick.mask, strict=True) if has] == ["T7", "Cz", "Pz"]
-    assert pick.indices == (1, 0, 3)
-    assert pick.n_duplicates == 1
+    picked = pick("referential19", ["EEG Cz", "EEG T3", "EEG T7", "EEG Pz"])
+    assert [n for n, has in zip(CANONICAL19, picked.mask, strict=True) if has] == ["T7", "Cz", "Pz"]
+    assert picked.indices == (1, 0, 3)
+    assert picked.n_duplicates == 1
 
 
 def test_chb_mit_keeps_the_first_of_its_twice_named_row() -> None:
-    pick = pick_bipolar(CHB)
-    assert len(pick.schema.ch_names) == 22
-    assert pick.schema.ch_names[14] == "T8-P8"
-    assert pick.indices == tuple(range(22))
-    assert pick.n_duplicates == 1
-    assert {"T7-P7", "P7-T7"} <= set(pick.schema.ch_names)
+    picked = pick("bipolar", CHB)
+    assert len(picked.schema.ch_names) == 22
+    assert picked.schema.ch_names[14] == "T8-P8"
+    assert picked.indices == tuple(range(22))
+    assert picked.n_duplicates == 1
+    assert {"T7-P7", "P7-T7"} <= set(picked.schema.ch_names)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +82,7 @@ def test_chb_mit_keeps_the_first_of_its_twice_named_row() -> None:
     ids=["chb", "sleep"],
 )  # fmt: skip
 def test_dummies_and_other_signals_stay_out(labels: list[str], expected: tuple[str, ...]) -> None:
-    assert pick_bipolar(labels).schema.ch_names == expected
+    assert pick("bipolar", labels).schema.ch_names == expected
 
 
 @pytest.mark.parametrize(
@@ -84,7 +95,7 @@ def test_dummies_and_other_signals_stay_out(labels: list[str], expected: tuple[s
 )
 def test_files_without_derivations_are_refused(labels: list[str], cause: str) -> None:
     with pytest.raises(CorpusError) as caught:
-        pick_bipolar(labels)
+        pick("bipolar", labels)
     assert caught.value.cause == cause
 
 
@@ -95,5 +106,5 @@ def test_files_without_derivations_are_refused(labels: list[str], cause: str) ->
 )
 def test_files_without_the_nineteen_are_refused(labels: list[str], cause: str) -> None:
     with pytest.raises(CorpusError) as caught:
-        pick_referential19(labels)
+        pick("referential19", labels)
     assert caught.value.cause == cause

@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagster_project.corpora import edf as edf_module
-from dagster_project.corpora.edf import EdfRecording
 from dagster_project.corpora.errors import CorpusError
-from dagster_project.corpora.readers import Run, open_recording
+from dagster_project.corpora.readers import edf as edf_module
+from dagster_project.corpora.readers.edf import EdfRecording
+from dagster_project.corpora.readers.table import open_recording
+from dagster_project.corpora.readers.types import Run
+from dagster_project.corpora.spec import Choice
 
 WriteEdf = Callable[..., Path]
 WriteGaps = Callable[..., np.ndarray]
@@ -195,7 +197,7 @@ def test_hostile_headers_are_refused(
     good = write_edf(tmp_path / "good.edf", labels=["EEG Cz"])
     bad = patched(good, tmp_path / "bad.edf", **fields)
     with pytest.raises(CorpusError) as caught:
-        open_recording(bad, "edf")
+        open_recording(bad, Choice(name="edf"))
     assert caught.value.cause == cause
     assert not caught.value.is_retryable
 
@@ -217,7 +219,9 @@ def test_void_channels_are_refused_when_picked(
 ) -> None:
     good = write_edf(tmp_path / "good.edf", labels=["EEG Cz"])
     with (
-        open_recording(patched(good, tmp_path / "bad.edf", **fields), "edf") as recording,
+        open_recording(
+            patched(good, tmp_path / "bad.edf", **fields), Choice(name="edf")
+        ) as recording,
         pytest.raises(CorpusError) as caught,
     ):
         recording.pick([0])
@@ -246,7 +250,7 @@ def test_cut_files_are_refused(
     cut = tmp_path / "cut.edf"
     cut.write_bytes(good.read_bytes()[:n_kept])
     with pytest.raises(CorpusError) as caught:
-        open_recording(cut, "edf")
+        open_recording(cut, Choice(name="edf"))
     assert caught.value.cause == cause
 
 
@@ -262,7 +266,10 @@ def test_one_wrong_header_byte_never_crashes(
     raw = bytearray(good.read_bytes())
     raw[at] = value
     (folder / "fuzz.edf").write_bytes(raw)
-    with suppress(CorpusError), open_recording(folder / "fuzz.edf", "edf") as recording:
+    with (
+        suppress(CorpusError),
+        open_recording(folder / "fuzz.edf", Choice(name="edf")) as recording,
+    ):
         recording.annotations()
         traces = recording.pick([0])
         out = np.empty((1, 10), dtype=np.float32)
@@ -271,6 +278,6 @@ def test_one_wrong_header_byte_never_crashes(
 
 def test_a_missing_file_is_unreadable_and_retryable(tmp_path: Path) -> None:
     with pytest.raises(CorpusError) as caught:
-        open_recording(tmp_path / "none.edf", "edf")
+        open_recording(tmp_path / "none.edf", Choice(name="edf"))
     assert caught.value.cause == "unreadable"
     assert caught.value.is_retryable

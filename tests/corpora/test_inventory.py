@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from dagster_project.corpora.errors import CAUSES, CorpusError
 from dagster_project.corpora.inventory import Inventory, inventory
 from dagster_project.corpora.registry import corpus
 from dagster_project.corpora.shards import shard_keys
+from dagster_project.corpora.spec import Choice
 from dagster_project.tables.registry import table
 from dagster_project.tables.store import to_arrow
 from detectors.types import CANONICAL19
@@ -145,7 +145,10 @@ def test_an_unreadable_file_is_retryable(tmp_path: Path) -> None:
 def test_what_no_check_foresaw_is_a_row_too(
     tmp_path: Path, write_edf: WriteEdf, caplog: pytest.LogCaptureFixture
 ) -> None:
-    spec = replace(EEGMAT, file_pattern=r"(?P<subject>Subject\d{2})_(?P<session>\d)\.edf$")
+    files = EEGMAT.files.model_copy(
+        update={"pattern": r"(?P<subject>Subject\d{2})_(?P<session>\d)\.edf$"}
+    )
+    spec = EEGMAT.model_copy(update={"files": files})
     write_edf(tmp_path / "eegmat/Subject00_7.edf", seed=1)  # a session the labels do not know
     write_edf(tmp_path / "eegmat/Subject01_1.edf", seed=2)
     found = inventory(spec, tmp_path, "eegmat-01-of-01", salt="x")
@@ -155,7 +158,7 @@ def test_what_no_check_foresaw_is_a_row_too(
     assert "Subject00" not in caplog.text
 
 
-def test_a_mixed_rate_among_the_channels_used_is_refused(
+def test_of_channels_at_two_rates_the_commoner_are_kept_and_the_rest_counted(
     tmp_path: Path, write_edf: WriteEdf
 ) -> None:
     import edfio
@@ -164,8 +167,11 @@ def test_a_mixed_rate_among_the_channels_used_is_refused(
         noise(1, 30 * 128, 20)[0], 128, label="EEG Cz", physical_dimension="uV",
         physical_range=(-3000, 3000),
     )  # fmt: skip
-    write_edf(tmp_path / "eegmat/Subject00_1.edf", labels=["EEG Fp1"], extra=[slow])
-    assert [r["reject_cause"] for r in take(tmp_path).recordings] == ["sampling_rate"]
+    write_edf(tmp_path / "eegmat/Subject00_1.edf", labels=["EEG Fp1", "EEG Pz"], extra=[slow])
+    row = take(tmp_path).recordings[0]
+    assert (row["status"], row["sfreq_hz"]) == ("accepted", 256)
+    assert {"scope": "recording", "name": "other_rate_channels_dropped", "value": "1",
+            "source": "file header"} in row["labels"]  # fmt: skip
 
 
 def test_nobody_straddles_shards_and_file_order_does_not_matter(
@@ -236,12 +242,10 @@ def test_workers_do_not_change_the_answer(tmp_path: Path, write_edf: WriteEdf) -
 
 
 def test_a_corpus_in_another_format_goes_through_mne(tmp_path: Path, data_root: Path) -> None:
-    spec = replace(
-        EEGMAT,
-        suffix=".bdf",
-        reader="mne",
-        file_pattern=r"(?P<subject>Subject\d{2})_(?P<session>1)",
+    files = EEGMAT.files.model_copy(
+        update={"suffixes": (".bdf",), "pattern": r"(?P<subject>Subject\d{2})_(?P<session>1)"}
     )
+    spec = EEGMAT.model_copy(update={"files": files, "reader": Choice(name="mne")})
     (tmp_path / "eegmat").mkdir()
     shutil.copy(
         data_root / "mne-io/edf/test_bdf_stim_channel.bdf", tmp_path / "eegmat/Subject00_1.bdf"

@@ -7,9 +7,11 @@ import edfio
 import pytest
 
 from dagster_project.corpora.errors import CorpusError
-from dagster_project.corpora.labels import RecordingLabels, read_labels
-from dagster_project.corpora.readers import open_recording
+from dagster_project.corpora.labels.table import read_labels
+from dagster_project.corpora.labels.types import RecordingLabels
+from dagster_project.corpora.readers.table import open_recording
 from dagster_project.corpora.registry import corpus
+from dagster_project.corpora.spec import Choice
 
 WriteEdf = Callable[..., Path]
 ReadLabels = Callable[..., RecordingLabels]
@@ -26,9 +28,9 @@ def labels_of(tmp_path: Path, write_edf: WriteEdf) -> ReadLabels:
         for sidecar, text in (sidecars or {}).items():
             (tmp_path / sidecar).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / sidecar).write_text(text, encoding="utf-8")
-        with open_recording(path, "edf") as recording:
+        with open_recording(path, Choice(name="edf")) as recording:
             duration_s = float(keywords.get("duration_s", 30))  # type: ignore[arg-type]
-            return read_labels(corpus(key), path, name, recording, duration_s)
+            return read_labels(corpus(key), tmp_path, name, recording, duration_s)
 
     return read
 
@@ -131,8 +133,8 @@ def test_chb_mit_seizures_in_both_spellings(
     found = labels_of("chb-mit", "chb01/chb01_03.edf", summary(body), labels=["FP1-F7", "F7-T7"])
     assert [(i.t0_s, i.t1_s) for i in found.intervals] == expected
     assert plain(found) == [("recording", "seizure", "present" if expected else "absent")]
-    assert found.default is not None
-    assert found.default.value == "absent"
+    assert found.defaults[0] is not None
+    assert found.defaults[0].value == "absent"
     assert (found.age_band, found.sex) == ("10-19", "F")
 
 
@@ -142,7 +144,7 @@ def test_chb_mit_files_not_in_the_summary_are_unknown(
 ) -> None:
     found = labels_of("chb-mit", "chb01/chb01_03.edf", sidecars, labels=["FP1-F7"])
     assert plain(found) == [("recording", "seizure", "unknown")]
-    assert found.default is None
+    assert found.defaults == ()
     assert not found.intervals
 
 

@@ -11,12 +11,13 @@ import polars as pl
 import pytest
 
 from dagster_project.corpora.batches import segment_batches
-from dagster_project.corpora.edf import EdfRecording
 from dagster_project.corpora.inventory import inventory
-from dagster_project.corpora.readers import open_recording
+from dagster_project.corpora.readers.edf import EdfRecording
+from dagster_project.corpora.readers.table import open_recording
 from dagster_project.corpora.registry import corpus
 from dagster_project.corpora.segments import ShardSegments, process_shard
 from dagster_project.corpora.shards import shard_keys
+from dagster_project.corpora.spec import Choice
 
 Taken = tuple[list[dict[str, Any]], ShardSegments]
 
@@ -99,7 +100,7 @@ def test_sleep_edfx_wakes_all_through_its_first_minutes(data_root: Path) -> None
 
 @pytest.mark.parametrize("case", range(1, 25))
 def test_every_chb_mit_summary_is_understood(data_root: Path, case: int) -> None:
-    from dagster_project.corpora.labels import chb_section, chb_seizures
+    from dagster_project.corpora.labels.chb_mit import chb_section, chb_seizures
 
     text = (data_root / f"chb-mit/chb{case:02d}/chb{case:02d}-summary.txt").read_text()
     names = [line.split(":")[1].strip() for line in text.splitlines() if "File Name" in line]
@@ -146,7 +147,7 @@ def test_annotations(
 def test_other_formats_go_through_mne(data_root: Path, name: str) -> None:
     path = data_root / "mne-io/edf" / name
     raw = mne.io.read_raw_bdf(path, verbose="ERROR")
-    with open_recording(path, "mne") as recording:
+    with open_recording(path, Choice(name="mne")) as recording:
         traces = recording.pick([0, 1])
         out = np.empty((2, 200), dtype=np.float32)
         traces.read_uv(100, 300, out)

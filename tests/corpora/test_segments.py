@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from dagster_project.corpora.registry import corpus
 from dagster_project.corpora.segment_table import SEGMENTS_SCHEMA, quantise
 from dagster_project.corpora.segments import ShardSegments, process_shard
 from dagster_project.corpora.shards import shard_keys
+from dagster_project.corpora.spec import Choice
 from dagster_project.tables.registry import table
 from dagster_project.tables.store import TableStore, to_arrow
 from detectors.types import CANONICAL19, N_TIMES, ExpertEvent
@@ -295,10 +295,14 @@ def test_stretches_that_are_no_numbers_are_set_aside(tmp_path: Path) -> None:
     raw = mne.io.RawArray(data, mne.create_info(["Cz", "Pz"], 256, "eeg"), verbose="ERROR")
     (tmp_path / "eegmat").mkdir()
     raw.save(tmp_path / "eegmat/Subject00_1_eeg.fif", verbose="ERROR")
-    spec = replace(
-        corpus("eegmat"), suffix=".fif", reader="mne",
-        file_pattern=r"(?P<subject>Subject\d{2})_(?P<session>1)_eeg\.fif$",
-    )  # fmt: skip
+    eegmat = corpus("eegmat")
+    files = eegmat.files.model_copy(
+        update={
+            "suffixes": (".fif",),
+            "pattern": r"(?P<subject>Subject\d{2})_(?P<session>1)_eeg\.fif$",
+        }
+    )
+    spec = eegmat.model_copy(update={"files": files, "reader": Choice(name="mne")})
     rows = inventory(spec, tmp_path, "eegmat-01-of-01", salt="x").recordings
     found = process_shard(spec, tmp_path, rows)
     assert found.segments["start_s"].to_pylist() == [0.0, 20.0, 30.0]

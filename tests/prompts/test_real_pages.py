@@ -9,7 +9,7 @@ import pytest
 
 from dagster_project.corpora.batches import segment_batches
 from dagster_project.corpora.inventory import inventory
-from dagster_project.corpora.registry import CORPORA
+from dagster_project.corpora.registry import corpora
 from dagster_project.corpora.segments import process_shard
 from dagster_project.corpora.shards import shard_keys
 from detectors.merge import merge_shard
@@ -29,7 +29,7 @@ from prompts.teachers.registry import make_teacher
 
 @pytest.fixture(scope="module", params=["eegmat", "sleep-edfx"])
 def pages(request: pytest.FixtureRequest, data_root: Path) -> list[PageFacts]:
-    spec = CORPORA[request.param]
+    spec = corpora()[request.param]
     found = (
         inventory(spec, data_root, shard, salt="test", max_recordings=1)
         for shard in shard_keys(spec.key)

@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dagster_project.corpora.registry import CORPORA
+from dagster_project.corpora.registry import corpora
 from dagster_project.corpora.shards import shard_keys, shard_of
 from dagster_project.resources import Workspace
 from dagster_project.sensors import WITHDRAWAL_TAG, data_files
@@ -30,7 +30,7 @@ def place(root: Path, subject: str, content: bytes = b"0") -> Path:
 
 
 def shard_of_subject(subject: str) -> str:
-    spec = CORPORA["eegmmidb"]
+    spec = corpora()["eegmmidb"]
     return shard_of(spec, spec.identity_of(subject))
 
 

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagster_project.corpora.errors import CorpusError
-from dagster_project.corpora.readers import Annotation, Run, Signal
+from dagster_project.corpora.readers.types import Annotation, Run, Signal
+from dagster_project.corpora.spec import NoParams
 
 UV_PER_V = 1e6
 MAX_RATE_DENOMINATOR = 1000
@@ -138,3 +139,8 @@ class MneTraces:
     def read_uv(self, start: int, stop: int, out: NDArray[Any]) -> None:
         """Fill ``out`` with float32 microvolts."""
         self.to_uv(self.stored(start, stop), out)
+
+
+def open_mne(path: Path, _: NoParams) -> MneRecording:
+    """Open one file of any format MNE-Python knows."""
+    return MneRecording(path)

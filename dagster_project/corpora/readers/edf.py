@@ -1,7 +1,7 @@
 """The EDF fast path: picked channels of EDF, EDF+C and EDF+D files in blocks, and annotations.
 
 Never more than one block is in memory, whatever the length of the file. The header is checked in
-:mod:`dagster_project.corpora.edf_header`; filtering is :mod:`dagster_project.corpora.harmonise`.
+:mod:`dagster_project.corpora.readers.edf_header`; filtering is :mod:`dagster_project.corpora.harmonise`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from dagster_project.corpora.edf_header import (
+from dagster_project.corpora.errors import CorpusError
+from dagster_project.corpora.readers.edf_header import (
     FIXED_BYTES,
     SAMPLE_BYTES,
     SIGNAL_BYTES,
@@ -28,8 +29,8 @@ from dagster_project.corpora.edf_header import (
     EdfSignal,
     parse_header,
 )
-from dagster_project.corpora.errors import CorpusError
-from dagster_project.corpora.readers import Annotation, Run, Signal
+from dagster_project.corpora.readers.types import Annotation, Run, Signal
+from dagster_project.corpora.spec import NoParams
 
 BLOCK_BYTES = 1 << 20
 """Bytes read at once: a block and its scaled copy stay in a core's cache."""
@@ -49,7 +50,7 @@ class EdfRecording:
     Raises
     ------
     CorpusError
-        If the header does not hold; see :func:`~dagster_project.corpora.edf_header.parse_header`.
+        If the header does not hold; see :func:`~dagster_project.corpora.readers.edf_header.parse_header`.
     OSError
         If the operating system cannot open or read it.
     """
@@ -239,3 +240,8 @@ class EdfTraces:
             end = min(stop, (at // step + 1) * step)  # whole records, wherever the call began
             self.to_uv(self.stored(at, end), out[:, at - start : end - start])
             at = end
+
+
+def open_edf(path: Path, _: NoParams) -> EdfRecording:
+    """Open one EDF file."""
+    return EdfRecording(path)

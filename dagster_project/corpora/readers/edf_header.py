@@ -1,6 +1,6 @@
 """The EDF header, read strictly: sizes, counts and ranges are checked before anything is trusted.
 
-Only the header lives here; samples and annotations are in :mod:`dagster_project.corpora.edf`. The
+Only the header lives here; samples and annotations are in :mod:`dagster_project.corpora.readers.edf`. The
 patient and recording fields are skipped unread. Layout: Kemp et al. 1992 (EDF), Kemp & Olivan 2003
 (EDF+).
 """

@@ -1,24 +1,20 @@
-"""What a file reader offers, and the table of readers by format.
+"""What a file reader offers.
 
-A reader opens one file without loading it and hands out blocks of the channels asked for. The EDF
-fast path is :mod:`dagster_project.corpora.edf`; every other format MNE-Python reads goes through
-:mod:`dagster_project.corpora.mne_reader`. Which channels are wanted is decided in
-:mod:`dagster_project.corpora.channels`.
+A reader opens one file without loading it and hands out blocks of the channels asked for. The
+readers are beside this module, their names in :mod:`dagster_project.corpora.readers.table`. Which
+channels are wanted is decided in :mod:`dagster_project.corpora.channels`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from numpy.typing import NDArray
-
-from dagster_project.corpora.errors import CorpusError
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,33 +114,3 @@ class Recording(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
-
-
-def _open_edf(path: Path) -> Recording:
-    from dagster_project.corpora.edf import EdfRecording
-
-    return EdfRecording(path)
-
-
-def _open_mne(path: Path) -> Recording:
-    from dagster_project.corpora.mne_reader import MneRecording
-
-    return MneRecording(path)
-
-
-READERS: dict[str, Callable[[Path], Recording]] = {"edf": _open_edf, "mne": _open_mne}
-"""Openers by the name a corpus declares."""
-
-
-def open_recording(path: Path, reader: str) -> Recording:
-    """Open one file.
-
-    Raises
-    ------
-    CorpusError
-        If the file cannot be used; operating-system errors become cause ``unreadable``.
-    """
-    try:
-        return READERS[reader](path)
-    except OSError as error:
-        raise CorpusError("unreadable", f"{type(error).__name__} (errno {error.errno})") from error
