@@ -25,7 +25,7 @@ from dagster_project.resources import Workspace
 
 SHARD = "simulated-01-of-02"
 CHAIN = (
-    "recordings", "segments", "spectral_features", "spatial_features", "waveform_events",
+    "recordings", "segments", "fingerprints", "spectral_features", "spatial_features", "waveform_events",
     "rule_findings", "findings", "captions", "questions",
 )  # fmt: skip
 
@@ -91,11 +91,11 @@ def _simulate(workspace: Workspace, minutes: float) -> None:
 
 
 def _run_plain(workspace: Workspace) -> None:
-    from dagster_project.assets import corpora, features, findings, text
+    from dagster_project.assets import corpora, features, findings, leakage, text
 
     found = {
         asset.key.to_user_string(): asset
-        for module in (corpora, features, findings, text)
+        for module in (corpora, leakage, features, findings, text)
         for asset in module.ASSETS
     }
     for name in CHAIN:

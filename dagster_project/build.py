@@ -12,11 +12,20 @@ from typing import Any
 import dagster as dg
 
 from dagster_project import checks, schedules, sensors
-from dagster_project.assets import benchmarks, corpora, datasets, features, findings, models, text
+from dagster_project.assets import (
+    benchmarks,
+    corpora,
+    datasets,
+    features,
+    findings,
+    leakage,
+    models,
+    text,
+)
 from dagster_project.jobs import jobs
 from dagster_project.resources import Workspace
 
-ASSET_MODULES = (corpora, features, findings, text, datasets, models, benchmarks)
+ASSET_MODULES = (corpora, leakage, features, findings, text, datasets, models, benchmarks)
 
 
 def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definitions:

@@ -1,8 +1,9 @@
-"""Blocking checks: what must hold before anything downstream may read a shard or a release.
+"""Checks: what must hold before anything downstream may read a shard or a release.
 
 A check reads what was written, through the manifest, gathers every violation before it fails, and
 gates one partition at a time. Schema checks are made from the table registry, one per asset; the
-others guard units, duplicates, subject leakage and evidence.
+others guard units, duplicates, subject leakage and evidence. Two contradict without blocking:
+a mains peak or an amplitude that the registry does not foretell.
 """
 
 import hashlib
@@ -18,9 +19,10 @@ from dagster_project.partitions import release_partitions, shards
 from dagster_project.resources import Workspace, corpus_of
 from dagster_project.tables.registry import Table, tables_of_asset
 from dagster_project.tables.store import TableStore, arrow_schema
+from detectors.types import SFREQ_HZ
 
 SHARD_ASSETS = (
-    "recordings", "segments", "spectral_features", "spatial_features", "waveform_events",
+    "recordings", "segments", "fingerprints", "spectral_features", "spatial_features", "waveform_events",
     "rule_findings", "findings", "captions", "questions", "narratives", "dialogues",
 )  # fmt: skip
 EVIDENCE_ASSETS = ("captions", "questions", "narratives", "dialogues")
@@ -35,19 +37,26 @@ MAX_CLIPPED_SHARE = 0.01
 """Samples at the int16 range, +-1638 uV; more than one in a hundred is a wrong unit, not EEG."""
 UV_PER_STEP = 0.05
 
+MAINS_PEAK_DB = 10.0
+"""A peak this far above its neighbours is mains, not a rhythm (engineering default)."""
+MAINS_MARGIN_DB = 6.0
+"""The other frequency must stand out this much more than the declared one to contradict it."""
+AMPLITUDE_FACTOR = 8.0
+"""A recording this far off its shard's median amplitude was scaled otherwise: a slip of ten."""
+
 Violations = list[str]
 
 
 def shard_check(
-    asset: str, name: str, description: str
+    asset: str, name: str, description: str, *, is_blocking: bool = True
 ) -> Callable[[Callable[[TableStore, str], Violations]], dg.AssetChecksDefinition]:
-    """Return a decorator that makes a blocking check of one shard from a list of violations."""
+    """Return a decorator that makes a check of one shard from a list of violations."""
 
     def decorate(find: Callable[[TableStore, str], Violations]) -> dg.AssetChecksDefinition:
         @dg.asset_check(
             asset=asset,
             name=name,
-            blocking=True,
+            blocking=is_blocking,
             description=description,
             partitions_def=shards(),
         )
@@ -134,6 +143,48 @@ def subject_leakage(store: TableStore, shard: str) -> Violations:
     return found
 
 
+@shard_check(
+    "recordings",
+    "mains",
+    "The measured mains peak agrees with the line frequency of the registry.",
+    is_blocking=False,
+)
+def mains(store: TableStore, shard: str) -> Violations:
+    """Contradict a registry whose line frequency is not the one the signal shows."""
+    columns = ["recording_id", "status", "line_freq_hz", "mains_50_db", "mains_60_db"]
+    found: Violations = []
+    for row in store.read("recordings", shard, columns).iter_rows(named=True):
+        declared = int(row["line_freq_hz"])
+        other = 110 - declared
+        peak, margin = row[f"mains_{other}_db"], row[f"mains_{declared}_db"] or 0.0
+        if peak is not None and peak >= MAINS_PEAK_DB and peak - margin >= MAINS_MARGIN_DB:
+            found.append(
+                f"{row['recording_id']}: {other} Hz stands out by {peak:.0f} dB, the registry's "
+                f"{declared} Hz by {margin:.0f} dB"
+            )
+    return found
+
+
+@shard_check(
+    "recordings",
+    "amplitude",
+    "No recording differs in amplitude from its corpus as a slip of units would make it.",
+    is_blocking=False,
+)
+def amplitude(store: TableStore, shard: str) -> Violations:
+    """Name recordings whose amplitude is a factor off the rest of their shard."""
+    columns = ["recording_id", "status", "amplitude_uv"]
+    frame = store.read("recordings", shard, columns).filter(pl.col("status") == "accepted")
+    typical = frame["amplitude_uv"].median()
+    if not isinstance(typical, float) or typical <= 0:
+        return []
+    return [
+        f"{recording}: {level:.3g} uV, the shard's median is {typical:.3g} uV"
+        for recording, level in frame.select("recording_id", "amplitude_uv").iter_rows()
+        if not typical / AMPLITUDE_FACTOR <= level <= typical * AMPLITUDE_FACTOR
+    ]
+
+
 @shard_check("segments", "units", "Live channels have the amplitude of scalp EEG in microvolts.")
 def units(store: TableStore, shard: str) -> Violations:
     """Refuse recordings whose amplitudes cannot be microvolts."""
@@ -141,12 +192,11 @@ def units(store: TableStore, shard: str) -> Violations:
     levels: dict[str, list[float]] = {}
     clipped: dict[str, int] = {}
     sizes: dict[str, int] = {}
-    columns = ["recording_id", "signal", "ch_names", "mask", "clip_count"]
+    columns = ["recording_id", "signal", "ch_names", "mask", "recorded_s", "clip_count"]
     for frame in store.iter_frames("segments", shard, columns):
-        for recording, signal, names, mask, n_clipped in frame.iter_rows():
-            data = np.abs(
-                np.asarray(signal, dtype=np.int16).reshape(len(names), -1)[np.asarray(mask)]
-            )
+        for recording, signal, names, mask, recorded_s, n_clipped in frame.iter_rows():
+            rows = np.asarray(signal, dtype=np.int16).reshape(len(names), -1)
+            data = np.abs(rows[np.asarray(mask), : round(recorded_s * SFREQ_HZ)])
             medians = np.median(data, axis=1) * UV_PER_STEP
             levels.setdefault(recording, []).extend(medians[medians > 0].tolist())
             clipped[recording] = clipped.get(recording, 0) + n_clipped
@@ -264,6 +314,8 @@ CHECKS: tuple[dg.AssetChecksDefinition, ...] = (
     *(_schema_check(asset) for asset in SHARD_ASSETS),
     recording_duplicates,
     subject_leakage,
+    mains,
+    amplitude,
     units,
     segment_duplicates,
     *(_evidence_check(asset) for asset in EVIDENCE_ASSETS),

@@ -17,7 +17,7 @@ REBUILD_SHARD = "rebuild_shard"
 BUILD_DATASET = "build_dataset"
 NAMES = (
     "simulate", REBUILD_CORPUS, REBUILD_SHARD, "write_texts", BUILD_DATASET, "train",
-    "train_detector", "make_benchmark", "evaluate", "report",
+    "train_detector", "make_benchmark", "evaluate", "report_corpora", "report",
 )  # fmt: skip
 
 

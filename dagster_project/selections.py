@@ -19,12 +19,14 @@ class SavedSelection:
 
 SELECTIONS: dict[str, SavedSelection] = {
     "rebuild_corpus": SavedSelection(
-        'key:"recordings" or key:"segments" or group:"features" or group:"findings"'
+        'key:"recordings" or key:"segments" or key:"fingerprints" or group:"features"'
+        ' or group:"findings"'
         ' or key:"captions" or key:"questions"',
         "everything of a shard that costs nothing but time",
     ),
     "rebuild_shard": SavedSelection(
-        'key:"recordings" or key:"segments" or group:"features" or group:"findings" or group:"text"',
+        'key:"recordings" or key:"segments" or key:"fingerprints" or group:"features"'
+        ' or group:"findings" or group:"text"',
         "one shard through the whole chain, teacher texts included",
     ),
     "write_texts": SavedSelection(
@@ -41,6 +43,9 @@ SELECTIONS: dict[str, SavedSelection] = {
     "make_benchmark": SavedSelection('key:"benchmark_items"', "held-out items of a task"),
     "evaluate": SavedSelection('key:"model_answers" or key:"scores"', "one model on one task"),
     "simulate": SavedSelection('key:"simulated_corpus"', "the simulated corpus"),
+    "report_corpora": SavedSelection(
+        'key:"corpora_report"', "what would leak between the corpora, and their windows"
+    ),
     "report": SavedSelection('key:"leaderboard"', "the leaderboard and its report"),
     "downstream_of_recordings": SavedSelection(
         'key:"recordings"+', "what a withdrawn file touches"

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dagster_project.corpora.channels import pick_traces
 from dagster_project.corpora.errors import CorpusError, reject_row, unexpected
 from dagster_project.corpora.harmonise import plan_for, usable_band
@@ -149,6 +151,9 @@ def _blank_row(task: _Task) -> Row:
         "band_low_hz": None,
         "band_high_hz": None,
         "sha256": None,
+        "amplitude_uv": None,
+        "mains_50_db": None,
+        "mains_60_db": None,
         "labels": [],
         "age_band": None,
         "sex": None,
@@ -193,6 +198,8 @@ def _fill(row: Row, task: _Task) -> None:
         _fill_timing(row, spec, traces)
         seen = survey(traces, len(pick.indices))
         row["sha256"] = seen.sha256
+        row.update(zip(("mains_50_db", "mains_60_db"), seen.mains_db, strict=True))
+        row["amplitude_uv"] = float(np.median(seen.median_uv))
         check_amplitude(seen.median_uv)
         clock = clock_s(traces)
         known = read_labels(spec, task.root, task.file.relative_path, recording, clock)
@@ -214,7 +221,7 @@ def _fill_timing(row: Row, spec: CorpusSpec, traces: Traces) -> None:
     plan_for(traces.sfreq, spec.line_freq_hz, n_samples)  # refuses rates that cannot be resampled
     low_hz, high_hz = usable_band(sfreq_hz, spec.source_band_hz)
     row.update(band_low_hz=low_hz, band_high_hz=high_hz)
-    if longest_s < SEGMENT_S:
+    if longest_s < SEGMENT_S and not spec.cut.pads(longest_s):
         raise CorpusError(
             "too_short", f"longest contiguous stretch {longest_s:g} s; a segment has {SEGMENT_S} s"
         )

@@ -1,4 +1,4 @@
-"""One streaming look at the samples of a recording: their hash and their amplitude.
+"""One streaming look at the samples of a recording: their hash, amplitude and mains peak.
 
 Used by :mod:`dagster_project.corpora.inventory`. The hash is of the samples, channel by channel, so
 the same signal under another name, header or record length is recognised.
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dagster_project.corpora.errors import CorpusError
+from dagster_project.corpora.mains import MAINS_HZ, MAX_WINDOWS, MainsMeter
 from dagster_project.corpora.readers.types import Traces
 
 BLOCK_S = 60
@@ -37,10 +39,13 @@ class Survey:
         Hash of the stored samples of the picked channels in row order.
     median_uv
         Per channel, median absolute deviation from its median.
+    mains_db
+        Height of the peak at each of :data:`~dagster_project.corpora.mains.MAINS_HZ`.
     """
 
     sha256: str
     median_uv: NDArray[np.float64]
+    mains_db: tuple[float | None, ...]
 
 
 def survey(traces: Traces, n_channels: int) -> Survey:
@@ -48,21 +53,30 @@ def survey(traces: Traces, n_channels: int) -> Survey:
     n_samples = sum(run.n_samples for run in traces.runs)
     stride = max(1, n_samples // MEDIAN_SAMPLES)
     step = max(1, int(BLOCK_S * traces.sfreq))
+    meter = MainsMeter(float(traces.sfreq))
+    every = -(-n_samples // step // MAX_WINDOWS) or 1
     hashes = [hashlib.sha256() for _ in range(n_channels)]
     thinned = []
     for start in range(0, n_samples, step):
         stored = traces.stored(start, min(start + step, n_samples))
         for digest, row in zip(hashes, stored, strict=True):
             digest.update(row)
-        few = np.ascontiguousarray(stored[:, -start % stride :: stride])
-        scaled = np.empty(few.shape, dtype=np.float32)
-        traces.to_uv(few, scaled)
-        thinned.append(scaled)
+        thinned.append(_scaled(traces, stored[:, -start % stride :: stride]))
+        if start // step % every == 0:
+            meter.add(_scaled(traces, stored[:, : meter.n_window]))
     values = np.concatenate(thinned, axis=1)
     values = np.nan_to_num(values)  # stretches that are no numbers are set aside when cut
     spread = np.abs(values - np.median(values, axis=1, keepdims=True))
     total = hashlib.sha256(b"".join(digest.digest() for digest in hashes))
-    return Survey(total.hexdigest(), np.median(spread, axis=1).astype(np.float64))
+    medians = np.median(spread, axis=1).astype(np.float64)
+    return Survey(total.hexdigest(), medians, tuple(meter.peak_db(hz) for hz in MAINS_HZ))
+
+
+def _scaled(traces: Traces, stored: NDArray[Any]) -> NDArray[np.float32]:
+    few = np.ascontiguousarray(stored)
+    out = np.empty(few.shape, dtype=np.float32)
+    traces.to_uv(few, out)
+    return out
 
 
 def check_amplitude(median_uv: NDArray[np.float64]) -> None:

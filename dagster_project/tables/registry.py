@@ -88,6 +88,9 @@ _RECORDINGS = (
     Column("band_low_hz", "float32", "lower edge of the usable band", "Hz", is_nullable=True),
     Column("band_high_hz", "float32", "upper edge of the usable band", "Hz", is_nullable=True),
     Column("sha256", "string", "hash of the samples, not of the file", is_nullable=True),
+    Column("amplitude_uv", "float32", "median absolute deviation, median row", "uV", True),
+    Column("mains_50_db", "float32", "peak at 50 Hz above its neighbours", "dB", True),
+    Column("mains_60_db", "float32", "peak at 60 Hz above its neighbours", "dB", True),
     Column("labels", LABELS, "recording-level labels as the corpus means them"),
     Column("age_band", "string", "age in bands of ten years, 90+ capped", is_nullable=True),
     Column("sex", "string", "F or M", is_nullable=True),
@@ -115,6 +118,7 @@ _SEGMENTS = (
         "0.05 uV",
     ),
     Column("clip_count", "int32", "samples clipped at the int16 range"),
+    Column("recorded_s", "float32", "time from its start that was recorded, the rest is zero", "s"),
     Column("sfreq_hz", "float64", "native sampling rate", "Hz"),
     Column("band_low_hz", "float32", "lower edge of the usable band", "Hz"),
     Column("band_high_hz", "float32", "upper edge of the usable band", "Hz"),
@@ -137,6 +141,38 @@ _REJECTS = (
     Column("is_retryable", "bool", "whether reading again may succeed"),
 )
 
+_FINGERPRINTS = (
+    Column("recording_id", "string", "recording"),
+    Column("time_s", "float64", "moment within the recording", "s"),
+    Column("bits", "int64", "64 comparisons around it"),
+)
+
+_LEAKAGE = (
+    Column("kind", "string", "shared_people, same_samples, same_signal or exposed_test"),
+    Column("left_corpus", "string", "corpus"),
+    Column("left_id", "string", "recording or published protocol; empty for a whole corpus"),
+    Column("right_corpus", "string", "the other corpus, or the same"),
+    Column("right_id", "string", "the other recording"),
+    Column("n", "int64", "people, recordings or landmarks in agreement"),
+    Column("crosses_splits", "bool", "the two sides lie in different splits"),
+    Column("detail", "string", "one sentence"),
+)
+
+_CORPUS_WINDOWS = (
+    Column("corpus", "string", "registry key"),
+    Column("n_recordings", "int64", "accepted recordings"),
+    Column("n_subjects", "int64", "people"),
+    Column("hours", "float64", "recorded time", "h"),
+    Column("n_train", "int64", "segments in train"),
+    Column("n_validation", "int64", "segments in validation"),
+    Column("n_test", "int64", "segments in test"),
+    Column(
+        "published_train", "int64", "NeuroNarrator's training windows; 0: not one of its corpora"
+    ),
+    Column("published_test", "int64", "NeuroNarrator's test windows"),
+    Column("remark", "string", "why the counts may differ"),
+)
+
 _SPECTRAL = (
     _SEGMENT_ID,
     Column("ch_names", "list<string>", "row names"),
@@ -150,7 +186,11 @@ _SPECTRAL = (
         )
         for b in ("delta", "theta", "alpha", "beta", "gamma", "high_gamma")
     ),
-    Column("void_bands", "list<string>", "scheme:band above the source's usable band"),
+    Column(
+        "void_bands",
+        "list<string>",
+        "scheme:band above the source's usable band; all where a segment is not whole",
+    ),
     Column(
         "dominant_hz",
         "list<float32>",
@@ -247,6 +287,13 @@ _ALL = (
           ("segment_id",), _SEGMENTS, upstream=("recordings",)),
     Table("segment_rejects", "Files and stretches set aside while cutting segments.",
           ("reject_id",), _REJECTS, asset="segments"),
+    Table("fingerprints", "Moments of a recording that are recognised under any other name.",
+          ("recording_id", "time_s", "bits"), _FINGERPRINTS, upstream=("segments",)),
+    Table("leakage", "People shared by corpora, one signal under two names, exposed test people.",
+          ("kind", "left_corpus", "left_id", "right_corpus", "right_id"), _LEAKAGE,
+          asset="corpora_report", upstream=("recordings", "fingerprints")),
+    Table("corpus_windows", "What each corpus holds here, beside NeuroNarrator's published windows.",
+          ("corpus",), _CORPUS_WINDOWS, asset="corpora_report", upstream=("recordings", "segments")),
     Table("spectral_features", "Band powers in both named schemes and the dominant frequency.",
           ("segment_id",), _SPECTRAL, upstream=("segments",)),
     Table("spatial_features", "Energy tiers by exact one-dimensional 3-means, all channels listed.",
