@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.tasks import Row
 from dagster_project.tables.registry import table
 from dagster_project.tables.store import arrow_schema, to_arrow
+from prompts.leaving import Walls
 
 _ITEM_ID = re.compile(r"[A-Za-z0-9_-]+")
 _PAGES = pa.schema([("item_id", pa.string()), ("png", pa.binary())])
@@ -49,8 +50,24 @@ def write_bytes(path: Path, data: bytes) -> None:
         sibling.unlink(missing_ok=True)
 
 
-def write_items(path: Path, items: Sequence[Row]) -> None:
-    """Write the visible part of rows of table ``benchmark_items`` as Parquet."""
+def write_items(path: Path, items: Sequence[Row], walls: Walls) -> None:
+    """Write the visible part of rows of table ``benchmark_items`` as Parquet.
+
+    Parameters
+    ----------
+    path
+        Where.
+    items
+        The rows.
+    walls
+        What may be written where.
+
+    Raises
+    ------
+    ExportRefusedError
+        If the path is outside the storage root and an item is of a gated corpus.
+    """
+    walls.assert_may_hold(path, "the items file", (row["corpus"] for row in items))
     visible = [{name: row[name] for name in VISIBLE_COLUMNS} for row in items]
     full = arrow_schema(table("benchmark_items"))
     schema = pa.schema([full.field(name) for name in VISIBLE_COLUMNS])
@@ -75,8 +92,28 @@ def read_items(path: Path, task: str) -> list[Item]:
     return items
 
 
-def write_pages(path: Path, pages: Mapping[str, bytes]) -> None:
-    """Write pages as Parquet with the columns ``item_id`` and ``png``, sorted by item."""
+def write_pages(
+    path: Path, pages: Mapping[str, bytes], corpora: Iterable[str], walls: Walls
+) -> None:
+    """Write pages as Parquet with the columns ``item_id`` and ``png``, sorted by item.
+
+    Parameters
+    ----------
+    path
+        Where.
+    pages
+        PNG by item id.
+    corpora
+        Corpora the pages show.
+    walls
+        What may be written where.
+
+    Raises
+    ------
+    ExportRefusedError
+        If the path is outside the storage root and a corpus is gated.
+    """
+    walls.assert_may_hold(path, "the pages file", corpora)
     ids = sorted(pages)
     columns = [pa.array(ids, pa.string()), pa.array([pages[i] for i in ids], pa.binary())]
     _write_parquet(path, pa.Table.from_arrays(columns, schema=_PAGES))

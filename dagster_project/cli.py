@@ -1,16 +1,18 @@
 """The command line ``neurogloss``: thin, because everything it does is also an asset, job or function.
 
-``demo`` runs the whole graph; ``corpora`` shows the registry; ``estimate`` says what a rebuild would
-take; ``bench`` measures. Errors a person can mend are one sentence on standard error, exit code 2.
+``demo`` runs the whole graph; ``corpora`` (in ``cli_corpora``) shows the registry, fetches and
+verifies; ``release`` copies a dataset out; ``estimate`` says what a rebuild would take; ``bench``
+measures. Errors a person can mend are one sentence on standard error, exit code 2.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from dagster_project.cli_corpora import add_corpora
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -37,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         description="EEG corpora to instruction data to models. Research software, not a medical "
         "device.",
     )
-    rooms = parser.add_subparsers(required=True, metavar="{demo,corpora,estimate,bench}")
+    rooms = parser.add_subparsers(required=True, metavar="{demo,corpora,release,estimate,bench}")
 
     demo = rooms.add_parser("demo", help="run the whole graph, offline, on the CPU")
     demo.add_argument(
@@ -48,14 +50,16 @@ def _parser() -> argparse.ArgumentParser:
                       help="recordings per shard of a real corpus (default: 3)")  # fmt: skip
     demo.set_defaults(command=_demo)
 
-    corpora = rooms.add_parser("corpora", help="what each corpus is")
-    verbs = corpora.add_subparsers(required=True, metavar="{list,show}")
-    listing = verbs.add_parser("list", help="all corpora, a line each")
-    listing.add_argument("--json", action="store_true", help="machine-readable")
-    listing.set_defaults(command=_corpora_list)
-    show = verbs.add_parser("show", help="one corpus, whole")
-    show.add_argument("corpus")
-    show.set_defaults(command=_corpora_show)
+    add_corpora(rooms)
+
+    release = rooms.add_parser("release", help="instruction datasets that were built")
+    acts = release.add_subparsers(required=True, metavar="{export}")
+    export = acts.add_parser("export", help="copy a release out of the storage root")
+    export.add_argument("release", help="name of a release that was built")
+    export.add_argument("--to", required=True, metavar="DIR", help="folder to make")
+    export.add_argument("--without-gated", action="store_true",
+                        help="leave out rows of corpora that may not leave, and say so")  # fmt: skip
+    export.set_defaults(command=_release_export)
 
     estimate = rooms.add_parser("estimate", help="disk and money a rebuild would take")
     estimate.set_defaults(command=_estimate)
@@ -76,57 +80,21 @@ def _demo(options: argparse.Namespace) -> int:
     return run_demo(home=options.home, data=options.data, max_recordings=options.max_recordings)
 
 
-def _corpora_list(options: argparse.Namespace) -> int:
-    from dagster_project.corpora.registry import corpora
+def _release_export(options: argparse.Namespace) -> int:
     from dagster_project.resources import Workspace
+    from prompts.release_export import export_release
 
     workspace = Workspace()
-    rows = [
-        {
-            "corpus": spec.key,
-            "title": spec.title,
-            "shards": spec.n_shards,
-            "line_hz": spec.line_freq_hz,
-            "licence": spec.licence.id,
-            "gated": spec.licence.is_gated,
-            "simulated": spec.is_simulated,
-            "present": workspace.root_of(spec) is not None,
-        }
-        for spec in corpora().values()
-    ]
-    if options.json:
-        print(json.dumps(rows, indent=1))
-        return 0
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table()
-    for name in rows[0]:
-        table.add_column(name, no_wrap=name in {"corpus", "licence"})
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    Console().print(table)
+    done = export_release(
+        workspace.folder("releases", options.release),
+        Path(options.to),
+        workspace.walls(),
+        is_without_gated=options.without_gated,
+    )
+    print(f"{done.n_rows} rows copied to {done.folder}")
+    for corpus, n_rows in done.left_out.items():
+        print(f"left out: {n_rows} rows of {corpus}, which is gated")
     return 0
-
-
-def _corpora_show(options: argparse.Namespace) -> int:
-    from dagster_project.corpora.registry import corpora
-
-    if options.corpus not in corpora():
-        known = ", ".join(corpora())
-        print(f"neurogloss: corpus {options.corpus!r} is not registered; known: {known}",
-              file=sys.stderr)  # fmt: skip
-        return 2
-    spec = corpora()[options.corpus]
-    told = {f.name: getattr(spec, f.name) for f in fields(spec)}
-    print(json.dumps(told, indent=1, default=_plain))
-    return 0
-
-
-def _plain(value: object) -> object:
-    if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: getattr(value, f.name) for f in fields(value)}
-    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 def _estimate(_: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from dagster_project.corpora.crosswalk import pathology
 from dagster_project.failures import PermanentFailure
 from dagster_project.previews import page_of_row
 from dagster_project.tables.store import ROW_GROUP_ROWS, TableStore
@@ -55,7 +56,13 @@ def load_shard(store: TableStore, shard: str) -> ShardTables | None:
         return None
     columns = ["segment_id", "recording_id", "corpus", "subject_id", "split", "is_simulated"]
     recordings = store.read("recordings", shard, ["recording_id", "licence", "is_gated"])
-    segments = store.read("segments", shard, columns).join(recordings, on="recording_id")
+    said = store.read("segments", shard, [*columns, "labels", "events"])
+    judged = [pathology(*cells) for cells in said.select("labels", "events").iter_rows()]
+    segments = (
+        said.drop("labels", "events")
+        .with_columns(pl.Series("pathology", judged, dtype=pl.Int8))
+        .join(recordings, on="recording_id")
+    )
     texts = {
         name: store.read(name, shard) if store.manifest(name, shard) else pl.DataFrame()
         for name in ("captions", "questions", "narratives", "dialogues")

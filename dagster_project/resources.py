@@ -10,10 +10,12 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
+from dagster_project.corpora.registry import corpora
 from dagster_project.corpora.shards import corpus_folder, corpus_of_shard
 from dagster_project.corpora.spec import CorpusSpec
 from dagster_project.failures import PermanentFailure
 from dagster_project.tables.store import TableStore
+from prompts.leaving import Walls
 
 HOME_VARIABLE = "NEUROGLOSS_HOME"
 DATA_VARIABLE = "NEUROGLOSS_DATA"
@@ -82,6 +84,11 @@ class Workspace(dg.ConfigurableResource[None]):
     def simulated_root(self) -> Path:
         """Return the folder simulated corpora are written under."""
         return self.folder("corpora")
+
+    def walls(self) -> Walls:
+        """Return the storage root and the gated corpora that may not leave it."""
+        gated = {s.key: s.licence.id for s in corpora().values() if s.licence.is_gated}
+        return Walls(self.folder(), gated)
 
     def salt(self) -> str:
         """Return the salt of subject hashes; set it once per installation for gated corpora."""

@@ -31,6 +31,7 @@ from detectors.types import (
     RuleResult,
     Verdict,
     WaveformEvent,
+    why_short,
 )
 from detectors.vocabulary import KINDS, WAVEFORMS
 
@@ -74,11 +75,14 @@ class Page:
         What its rows are.
     recorded
         Names of the rows that were recorded.
+    recorded_s
+        Seconds from the start that were recorded; less than all and nothing is judged.
     """
 
     segment_id: str
     schema: ChannelSchema
     recorded: tuple[str, ...]
+    recorded_s: float = SEGMENT_S
 
 
 def merge_findings(
@@ -151,7 +155,7 @@ def merge_shard(
     Parameters
     ----------
     segments
-        Rows with ``segment_id``, ``channel_schema`` and ``mask``.
+        Rows with ``segment_id``, ``channel_schema``, ``mask`` and ``recorded_s``.
     findings, judgements
         Rows of ``rule_findings`` and ``rule_judgements``.
     events
@@ -175,7 +179,7 @@ def merge_shard(
     for row in segments:
         schema = ChannelSchema.parse(row["channel_schema"])
         recorded = tuple(n for n, there in zip(schema.ch_names, row["mask"], strict=True) if there)
-        pages.append(Page(row["segment_id"], schema, recorded))
+        pages.append(Page(row["segment_id"], schema, recorded, row["recorded_s"]))
     rules = RuleResult(
         tuple(finding_from_row(row) for row in findings),
         tuple(judgement_from_row(row) for row in judgements),
@@ -311,6 +315,9 @@ def _judge(
     has_detector: bool,
     readable: frozenset[str],
 ) -> Judgement:
+    short = why_short(page.recorded_s)
+    if short:
+        return Judgement(page.segment_id, kind, "not_judged", short)
     shown = tuple(f.finding_id for f in findings if f.kind == kind and not is_masked(f))
     if shown:
         return Judgement(page.segment_id, kind, "present", "", shown)

@@ -23,7 +23,7 @@ from detectors import (
 )
 from detectors._rule_common import Limit
 from detectors.spectra import SpectralFeatures
-from detectors.types import RuleResult, SegmentBatch
+from detectors.types import Judgement, RuleResult, SegmentBatch
 
 RULES_VERSION = "-".join(
     f"{module.__name__.rpartition('.')[2]}{module.VERSION}"
@@ -52,6 +52,7 @@ def rule_findings(batch: SegmentBatch, spectral: SpectralFeatures) -> RuleResult
     RuleResult
         Findings ordered by segment, then rule, then time; one judgement per segment and kind the
         rules know, in the same order. The order does not depend on how segments are batched.
+        Segments that were not recorded to their end carry no finding and say why.
     """
     scan = artifacts.scan_artifacts(batch, spectral)
     result = (
@@ -59,11 +60,28 @@ def rule_findings(batch: SegmentBatch, spectral: SpectralFeatures) -> RuleResult
         + background.find_background(batch, spectral, scan.statistics, scan.usable)
         + sleep.find_sleep(batch, spectral, scan.statistics, scan.usable)
     )
+    result = _without_short(batch, result)
     place = {segment_id: i for i, segment_id in enumerate(batch.segment_ids)}
     return RuleResult(
         tuple(sorted(result.findings, key=lambda f: place[f.segment_id])),
         tuple(sorted(result.judgements, key=lambda j: place[j.segment_id])),
     )
+
+
+def _without_short(batch: SegmentBatch, result: RuleResult) -> RuleResult:
+    """Judge nothing on segments that were not recorded to their end: their rest is zero."""
+    why = {
+        s: reason for s, reason in zip(batch.segment_ids, batch.why_short, strict=True) if reason
+    }
+    if not why:
+        return result
+    judgements = tuple(
+        Judgement(j.segment_id, j.kind, "not_judged", why[j.segment_id])
+        if j.segment_id in why
+        else j
+        for j in result.judgements
+    )
+    return RuleResult(tuple(f for f in result.findings if f.segment_id not in why), judgements)
 
 
 def all_limits() -> dict[str, Limit]:

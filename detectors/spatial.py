@@ -75,7 +75,7 @@ def spatial_features(batch: SegmentBatch) -> SpatialFeatures:
     Energies are taken in the average reference of live rows, so that the tiers do not depend on
     where the recording's reference was; tiers are formed on their logarithm (``systems.md`` 6.13).
     Bipolar rows have no place of their own and are not judged; nor is a page with fewer than 16
-    live rows, whose average reference is not the head's.
+    live rows, whose average reference is not the head's, or one that was not recorded to its end.
 
     Parameters
     ----------
@@ -88,8 +88,9 @@ def spatial_features(batch: SegmentBatch) -> SpatialFeatures:
         energy = np.full(shape, np.nan, dtype=np.float32)
         tier = np.full(shape, -1, dtype=np.int8)
         return SpatialFeatures(energy, tier, ("",) * len(batch), (reason,) * len(batch))
+    short = batch.why_short
     is_live = batch.mask & (batch.data_uv.var(axis=-1) > LIMITS["silent_uv2"].value)
-    is_judged = is_live.sum(1) >= LIMITS["tier_rows"].value
+    is_judged = (is_live.sum(1) >= LIMITS["tier_rows"].value) & batch.is_whole
     used = is_live & is_judged[:, None]
     measured = _energy(batch.data_uv, used)
     tier = exact_tiers(np.log10(np.where(used, measured, 1.0)), used)
@@ -101,7 +102,7 @@ def spatial_features(batch: SegmentBatch) -> SpatialFeatures:
         np.where(used, measured, np.nan).astype(np.float32),
         tier,
         highest,
-        tuple("" if j else reason for j in is_judged),
+        tuple("" if j else why or reason for j, why in zip(is_judged, short, strict=True)),
     )
 
 

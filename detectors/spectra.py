@@ -57,9 +57,11 @@ class SpectralFeatures:
     void
         ``void[scheme]``, bool, shape (n, n_bands): the band reaches above the usable band of the
         source, wholly or in part, and must not be mentioned. A band whose lower part is cut by the
-        source's high-pass is clipped, not void.
+        source's high-pass is clipped, not void. Every band of a segment that was not recorded to
+        its end is void.
     is_live
-        bool, shape (n, n_channels): recorded and not silent; only these enter segment means.
+        bool, shape (n, n_channels): recorded to the end and not silent; only these enter segment
+        means.
     dominant_hz, prominence_db
         float32, shape (n, n_channels): largest peak of the 1/f-corrected spectrum and its height
         over the fit; NaN where none is high enough.
@@ -266,8 +268,9 @@ def spectral_features(batch: SegmentBatch) -> SpectralFeatures:
     """
     density = welch_density(batch.data_uv)
     density[~batch.mask] = 0.0
-    void = _void_bands(batch.band_hz)
-    is_live = batch.mask & (density.sum(-1) * _STEP_HZ > LIMITS["live_uv2"].value)
+    is_whole = batch.is_whole[:, None]
+    void = {scheme: high | ~is_whole for scheme, high in _void_bands(batch.band_hz).items()}
+    is_live = batch.mask & is_whole & (density.sum(-1) * _STEP_HZ > LIMITS["live_uv2"].value)
     power = {
         scheme: _band_power(density, scheme, batch.mask, void[scheme]) for scheme in BAND_SCHEMES
     }

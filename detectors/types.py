@@ -80,6 +80,13 @@ class ChannelSchema:
 REFERENTIAL19 = ChannelSchema("referential19", CANONICAL19)
 
 
+def why_short(recorded_s: float) -> str:
+    """Say why a segment cannot be judged, ``""`` where all of it was recorded."""
+    if recorded_s > SEGMENT_S - 1e-6:
+        return ""
+    return f"only {recorded_s:.1f} of {SEGMENT_S} s were recorded"
+
+
 @dataclass(frozen=True, slots=True)
 class SegmentBatch:
     """Segments that share one channel schema, as the vectorised rules take them.
@@ -100,6 +107,9 @@ class SegmentBatch:
         measure above the low-pass is void.
     line_freq_hz
         Mains frequency of the recording site, 50 or 60.
+    recorded_s
+        float32, shape (n_segments,): seconds from the start that were recorded, the rest is zero;
+        None where every segment is whole. A segment that is not whole is judged on nothing.
     """
 
     segment_ids: tuple[str, ...]
@@ -108,6 +118,7 @@ class SegmentBatch:
     schema: ChannelSchema
     band_hz: NDArray[np.float32]
     line_freq_hz: float
+    recorded_s: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         n_segments, n_channels = len(self.segment_ids), len(self.schema.ch_names)
@@ -118,9 +129,25 @@ class SegmentBatch:
             raise ValueError(f"mask has shape {self.mask.shape}; expected {expected[:2]}")
         if self.band_hz.shape != (n_segments, 2):
             raise ValueError(f"band_hz has shape {self.band_hz.shape}; expected {(n_segments, 2)}")
+        if self.recorded_s is not None and self.recorded_s.shape != (n_segments,):
+            raise ValueError(
+                f"recorded_s has shape {self.recorded_s.shape}; expected {(n_segments,)}"
+            )
 
     def __len__(self) -> int:
         return len(self.segment_ids)
+
+    @property
+    def why_short(self) -> tuple[str, ...]:
+        """Per segment, why nothing can be judged on it, ``""`` where it is whole."""
+        if self.recorded_s is None:
+            return ("",) * len(self)
+        return tuple(why_short(s) for s in self.recorded_s.tolist())
+
+    @property
+    def is_whole(self) -> NDArray[np.bool_]:
+        """Which segments were recorded to their end, shape (n_segments,)."""
+        return np.array([not reason for reason in self.why_short], dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True)

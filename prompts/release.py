@@ -2,19 +2,17 @@
 
 ``build_release`` draws the mixture, streams Parquet files per split, writes the card and a manifest,
 and puts the folder in place as a whole. The recipe is in ``release_recipe``, rows in
-``release_rows``, files in ``release_files``, the card in ``release_card``. Where shards lie is the
-caller's: this module asks for them by key.
+``release_rows``, files in ``release_files``, counts in ``release_tally``, the card in
+``release_card``, copies for others in ``release_export``. Where shards lie is the caller's: this
+module asks for them by key.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,20 +20,12 @@ from typing import Any
 import polars as pl
 
 from prompts.release_card import write_card
-from prompts.release_files import ReleaseReport, WrittenFile, write_split, write_text
-from prompts.release_recipe import (
-    KINDS,
-    SPLITS,
-    ExportRefusedError,
-    Recipe,
-    ReleaseError,
-    load_recipe,
-)
+from prompts.release_files import ReleaseReport, write_split, write_text
+from prompts.release_recipe import SPLITS, Recipe, ReleaseError, load_recipe
 from prompts.release_rows import Selection, ShardTables, candidates, release_rows, select
+from prompts.release_tally import Tally, manifest_of
 
 MANIFEST_NAME = "manifest.json"
-RELEASE_VERSION = "1"
-"""Raised whenever the rows of the same recipe and shards may differ."""
 
 LoadShard = Callable[[str], ShardTables | None]
 """Shard key to its tables, or None where the shard is not materialised."""
@@ -92,7 +82,7 @@ def build_release(recipe: Recipe, load_shard: LoadShard, folder: Path) -> Releas
     draft = folder.with_name(f".{folder.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    tally = _Tally()
+    tally = Tally()
     files = [
         file
         for split in SPLITS
@@ -100,25 +90,24 @@ def build_release(recipe: Recipe, load_shard: LoadShard, folder: Path) -> Releas
             tally.watch(_rows(recipe, selection, load_shard, present, split)), draft, split
         )
     ]
-    report = _report(recipe, folder, files, selection, present, tally)
+    report = tally.report(recipe, folder, files, present)
     write_text(draft / "README.md", write_card(recipe, report))
-    write_text(draft / MANIFEST_NAME, _manifest_text(recipe, report))
+    write_manifest(draft, manifest_of(recipe, report))
     _put_in_place(draft, folder)
     return report
 
 
-def assert_exportable(folder: Path) -> None:
-    """Refuse to let a release with gated rows leave the storage root.
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write the manifest of a release into its folder."""
+    text = json.dumps(manifest, indent=1, sort_keys=True)
+    write_text(folder / MANIFEST_NAME, f"{text}\n")
 
-    Parameters
-    ----------
-    folder
-        A built release.
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a built release.
 
     Raises
     ------
-    ExportRefusedError
-        If its manifest counts gated rows.
     ReleaseError
         If the folder holds no manifest.
     """
@@ -127,13 +116,8 @@ def assert_exportable(folder: Path) -> None:
         raise ReleaseError(
             f"folder {folder.name!r} holds no {MANIFEST_NAME}; build the release first"
         )
-    manifest = json.loads(path.read_text(encoding="utf-8"))
-    if manifest["n_gated"]:
-        corpora = ", ".join(manifest["gated_corpora"])
-        raise ExportRefusedError(
-            f"release {manifest['release']} holds {manifest['n_gated']} rows of gated corpora "
-            f"({corpora}); publish the recipe and the code, or build it without them"
-        )
+    manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return manifest
 
 
 def _pool(recipe: Recipe, load_shard: LoadShard) -> tuple[pl.DataFrame, tuple[str, ...]]:
@@ -168,87 +152,6 @@ def _rows(
                 f"shard {shard!r} went away while the release was built; run it again"
             )
         yield from release_rows(recipe, tables, chosen)
-
-
-class _Tally:
-    """Counts over the rows as they pass."""
-
-    def __init__(self) -> None:
-        self.cells: Counter[tuple[str, str]] = Counter()
-        self.corpora: Counter[str] = Counter()
-        self.flags: Counter[str] = Counter()
-        self.licences: dict[str, set[str]] = {}
-        self.gated: set[str] = set()
-        self.cost_usd = 0.0
-
-    def watch(self, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        for row in rows:
-            self.cells[row["split"], row["kind"]] += 1
-            self.corpora[row["corpus"]] += 1
-            for flag in ("is_simulated", "is_offline_teacher", "is_gated"):
-                self.flags[flag] += row[flag]
-            if row["is_gated"]:
-                self.gated.add(row["corpus"])
-            self.licences.setdefault(row["licence"], set()).add(row["corpus"])
-            self.cost_usd += row["cost_usd"]
-            yield row
-
-
-def _report(
-    recipe: Recipe,
-    folder: Path,
-    files: list[WrittenFile],
-    selection: Selection,
-    present: tuple[str, ...],
-    tally: _Tally,
-) -> ReleaseReport:
-    digest = hashlib.sha256("".join(f.name + f.sha256 for f in files).encode()).hexdigest()
-    shortfalls = {
-        f"{split}/{kind}": (wanted, tally.cells[split, kind])
-        for split in SPLITS
-        for kind in KINDS
-        if tally.cells[split, kind] < (wanted := recipe.wanted(split, kind))
-    }
-    return ReleaseReport(
-        folder=folder,
-        content_hash=digest[:16],
-        files=tuple(files),
-        counts={s: {k: tally.cells[s, k] for k in KINDS} for s in SPLITS},
-        by_corpus=dict(sorted(tally.corpora.items())),
-        shortfalls=shortfalls,
-        shards=present,
-        absent_shards=tuple(s for s in recipe.shards if s not in present),
-        n_simulated=tally.flags["is_simulated"],
-        n_offline_teacher=tally.flags["is_offline_teacher"],
-        n_gated=tally.flags["is_gated"],
-        gated_corpora=tuple(sorted(tally.gated)),
-        licences={k: tuple(sorted(v)) for k, v in sorted(tally.licences.items())},
-        cost_usd=round(tally.cost_usd, 6),
-    )
-
-
-def _manifest_text(recipe: Recipe, report: ReleaseReport) -> str:
-    recipe_text = recipe.model_dump_json()
-    manifest = {
-        "release": recipe.release_id,
-        "writer_version": RELEASE_VERSION,
-        "content_hash": report.content_hash,
-        "recipe_sha256": hashlib.sha256(recipe_text.encode()).hexdigest(),
-        "recipe": json.loads(recipe_text),
-        "files": [asdict(f) for f in report.files],
-        "counts": report.counts,
-        "by_corpus": report.by_corpus,
-        "shortfalls": report.shortfalls,
-        "shards": report.shards,
-        "absent_shards": report.absent_shards,
-        "licences": report.licences,
-        "n_simulated": report.n_simulated,
-        "n_offline_teacher": report.n_offline_teacher,
-        "n_gated": report.n_gated,
-        "gated_corpora": report.gated_corpora,
-        "cost_usd": report.cost_usd,
-    }
-    return json.dumps(manifest, indent=1, sort_keys=True) + "\n"
 
 
 def _retired(folder: Path) -> Path:

@@ -37,14 +37,23 @@ _LIMITS = """\
 """
 
 
-def write_card(recipe: Recipe, report: ReleaseReport) -> str:
-    """Write the card of a release as Markdown with YAML front matter."""
+def write_card(recipe: Recipe, report: ReleaseReport, remark: str = "") -> str:
+    """Write the card of a release as Markdown with YAML front matter.
+
+    Parameters
+    ----------
+    recipe, report
+        What was asked for and what is there.
+    remark
+        A paragraph about this copy, put before the counts.
+    """
     front = yaml.safe_dump(_front_matter(recipe, report), sort_keys=False, allow_unicode=True)
     parts = [
         f"---\n{front}---",
         f"# EEG pages with grounded text: {recipe.release_id}",
         NOTICE,
         recipe.description.strip(),
+        remark,
         _loading(report),
         "## Rows\n\n" + _counts(report),
         "## Corpora and licences\n\n" + _corpora(report),

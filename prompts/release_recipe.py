@@ -57,6 +57,19 @@ class Caps(_Strict):
     )
 
 
+class Windows(_Strict):
+    """Most pages per corpus that a split draws on, and which come first; None is no bound."""
+
+    train: int | None = Field(default=None, ge=1)
+    validation: int | None = Field(default=None, ge=1)
+    test: int | None = Field(default=None, ge=1)
+    order: Literal["pathological_first", "seeded"] = "pathological_first"
+
+    def cap(self, split: Split) -> int | None:
+        """Return the cap of one split."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}[split]
+
+
 class Recipe(_Strict):
     """One release.
 
@@ -72,6 +85,8 @@ class Recipe(_Strict):
         Exact counts per split and kind.
     caps
         Upper bounds.
+    windows
+        Most pages per corpus, chosen before samples are drawn.
     caption_variant
         Which captions are used.
     image
@@ -87,6 +102,7 @@ class Recipe(_Strict):
     shards: tuple[str, ...] = Field(min_length=1)
     mixture: dict[Split, Mixture]
     caps: Caps = Caps()
+    windows: Windows | None = None
     caption_variant: Literal["label_free", "label_aware"] = "label_free"
     image: Literal["page"] = "page"
     is_shortfall_allowed: bool = False

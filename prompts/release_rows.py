@@ -15,6 +15,7 @@ from prompts import words
 from prompts.narratives import HISTORY_LINE
 from prompts.questions import question_prompt
 from prompts.release_recipe import KINDS, SPLITS, Recipe, ReleaseError
+from prompts.release_windows import keep_windows
 from prompts.teachers.prompt_files import user_prompts
 
 IMAGE_TOKEN = "<image>"
@@ -31,8 +32,8 @@ class ShardTables:
     Parameters
     ----------
     segments
-        One row per segment with ``segment_id, corpus, subject_id, split, is_simulated, licence,
-        is_gated``; the last two come from ``recordings``.
+        One row per segment with ``segment_id, corpus, subject_id, split, is_simulated, pathology,
+        licence, is_gated``; the last two come from ``recordings``.
     captions, questions, narratives, dialogues
         The text tables of the shard; an empty frame where none was written.
     render
@@ -66,7 +67,7 @@ class Selection:
     Parameters
     ----------
     rows
-        ``shard, kind, split, corpus, subject_id, segment_id, sample_id, is_gated``.
+        ``shard, kind, split, corpus, subject_id, segment_id, sample_id, is_gated, pathology``.
     available
         ``(split, kind)`` to the number of usable samples before caps.
     """
@@ -83,13 +84,15 @@ class Selection:
 _CANDIDATE = {
     "rank": pl.UInt64, "shard": pl.String, "kind": pl.String, "split": pl.String,
     "corpus": pl.String, "subject_id": pl.String, "segment_id": pl.String,
-    "sample_id": pl.String, "is_gated": pl.Boolean,
+    "sample_id": pl.String, "is_gated": pl.Boolean, "pathology": pl.Int8,
 }  # fmt: skip
 
 
 def candidates(recipe: Recipe, shard: str, tables: ShardTables) -> pl.DataFrame:
     """Return the usable samples of a shard with their draw rank, ids only."""
-    light = tables.segments.select("segment_id", "split", "corpus", "subject_id", "is_gated")
+    light = tables.segments.select(
+        "segment_id", "split", "corpus", "subject_id", "is_gated", pl.col("pathology").cast(pl.Int8)
+    )
     frames = []
     for kind in KINDS:
         usable = tables.usable(kind, recipe)
@@ -117,6 +120,7 @@ def select(recipe: Recipe, pool: pl.DataFrame) -> Selection:
         recipe does not allow it.
     """
     _assert_disjoint(pool)
+    pool = keep_windows(recipe, pool)
     drawn: list[pl.DataFrame] = []
     available: dict[tuple[str, str], int] = {}
     for split in SPLITS:

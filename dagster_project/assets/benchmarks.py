@@ -297,7 +297,7 @@ def _ask_language_model(
     pages, out = folder / "pages.parquet", folder / "answers.parquet"
     _write_pages(workspace, items, pages)
     shown = folder / "items.parquet"
-    write_items(shown, items)
+    write_items(shown, items, workspace.walls())
     command = [sys.executable, "-m", "benchmark", "answer", "--items", str(shown)]
     command += ["--pages", str(pages), "--model", str(weights), "--name", model, "--task", task]
     command += ["--controls", ",".join(TASKS[task].controls), "--seed", str(seed)]
@@ -329,7 +329,8 @@ def _write_pages(workspace: Workspace, items: list[dict[str, Any]], path: Path) 
         row["segment_id"]: page_png(previews.page_of_row(row))
         for row in _segments_of(workspace, items).iter_rows(named=True)
     }
-    write_pages(path, {row["item_id"]: png[row["segment_id"]] for row in items})
+    shown = {row["item_id"]: png[row["segment_id"]] for row in items}
+    write_pages(path, shown, {row["corpus"] for row in items}, workspace.walls())
 
 
 def _run(context: dg.AssetExecutionContext, command: list[str]) -> None:

@@ -28,6 +28,7 @@ from detectors.types import RuleResult, SegmentBatch
 _FINDINGS = Grain("findings", ("polars", "parquet"))
 _RULES_CODE = ("detectors/rules.py", "detectors/spectra.py")
 _MERGE_CODE = ("detectors/merge.py",)
+_PAGE_COLUMNS = ["segment_id", "channel_schema", "mask", "recorded_s"]
 NO_DETECTOR = "none"
 
 
@@ -112,7 +113,7 @@ def findings(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Mate
     store, shard = workspace.store(), context.partition_key
     with translated():
         found = merge_shard(
-            store.read("segments", shard, ["segment_id", "channel_schema", "mask"]).to_dicts(),
+            store.read("segments", shard, _PAGE_COLUMNS).to_dicts(),
             store.read("rule_findings", shard).to_dicts(),
             store.read("rule_judgements", shard).to_dicts(),
             store.read("waveform_events", shard).to_dicts(),

@@ -20,7 +20,7 @@ from dagster_project.resources import Workspace, corpus_of
 from dagster_project.tables.store import TableStore
 from prompts.facts import PageFacts, facts_of_shard, with_history
 from prompts.teachers.base import Teacher
-from prompts.teachers.registry import make_teacher
+from prompts.teachers.registry import assert_may_read, make_teacher, read_settings
 
 _TEXT = Grain("text", ("polars", "parquet"))
 _RULE_CODE = ("prompts/captions.py", "prompts/questions.py")
@@ -173,9 +173,11 @@ def _teacher_result(
     store, shard = workspace.store(), context.partition_key
     with translated():
         if config.ask_teacher:
-            teacher = make_teacher(_settings(config))
-            is_gated = corpus_of(shard).licence.is_gated
-            rows = list(ask(teacher, _facts(store, shard), is_gated))
+            spec, settings = corpus_of(shard), read_settings(_settings(config))
+            is_kept = spec.licence.is_gated or not spec.licence.allows_hosted_teachers
+            if is_kept:
+                assert_may_read(settings, spec.key, spec.licence.id)
+            rows = list(ask(make_teacher(settings), _facts(store, shard), is_kept))
         else:
             rows = kept_rows(store, table, shard)
     verdicts = pl.Series("grounding", [r["grounding"] for r in rows], pl.String)

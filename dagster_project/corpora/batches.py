@@ -18,6 +18,7 @@ from detectors.types import N_TIMES, ChannelSchema, SegmentBatch
 
 BATCH_COLUMNS = (
     "segment_id", "channel_schema", "mask", "signal", "band_low_hz", "band_high_hz", "line_freq_hz",
+    "recorded_s",
 )  # fmt: skip
 """Columns a batch is made from; read no more of the table than these."""
 MAX_SEGMENTS = 256
@@ -81,4 +82,5 @@ def _batch(frame: pl.DataFrame) -> SegmentBatch:
         schema=schema,
         band_hz=np.column_stack([frame["band_low_hz"], frame["band_high_hz"]]).astype(np.float32),
         line_freq_hz=float(frame["line_freq_hz"][0]),
+        recorded_s=frame["recorded_s"].to_numpy().astype(np.float32),
     )

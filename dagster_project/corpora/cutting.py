@@ -1,7 +1,8 @@
 """Cutting harmonised recordings into 10-second segments with their labels and events.
 
-The whole of a contiguous run is filtered first and cut afterwards; no segment crosses a gap or
-holds less than its full length. One recording is streamed in blocks, so its length does not show in
+The whole of a contiguous run is filtered first and cut afterwards; no segment crosses a gap. None
+holds less than its full length, except where an entry wants short runs padded (sentences): then the
+row says how much of it was recorded. One recording is streamed in blocks, so its length does not show in
 memory. Doing this for a shard is :mod:`dagster_project.corpora.segments`.
 """
 
@@ -28,6 +29,7 @@ from dagster_project.corpora.readers.table import open_recording
 from dagster_project.corpora.readers.types import Run, Traces, clock_s
 from dagster_project.corpora.segment_table import SegmentHead, quantise, record_batch
 from dagster_project.corpora.spec import CorpusSpec
+from dagster_project.corpora.splits import segment_splits
 from detectors.types import N_TIMES, SEGMENT_S, SFREQ_HZ, ExpertEvent
 
 EVENT_SHARE = 0.5
@@ -36,6 +38,9 @@ EVENT_MIN_S = 1.0
 """... so that slivers at the edge are no examples (engineering default)."""
 STILL_S = 0.1
 """Spacing of the samples that first tell a possibly flat segment."""
+TAPER_S = 0.05
+"""A padded run fades out over its last 50 ms, so that no step stands where the signal ends
+(engineering default)."""
 DIGEST_STRIDE = 16
 """Every so-manieth stored sample enters a segment's duplicate guard."""
 
@@ -128,7 +133,13 @@ def cut_segments(
             raise CorpusError("wrong_montage", "not the channels of the inventory; take it again")
         labels = read_labels(spec, root, recording["path"], opened, clock_s(traces))
         for run in traces.runs:
-            yield from _cut_run(recording, pick, traces, run, labels)
+            duration_s = run.n_samples / float(traces.sfreq)
+            if spec.cut.pads(duration_s):
+                yield _padded(spec, recording, pick, traces, run, labels)
+            elif spec.cut.pad_runs_from_s and duration_s < SEGMENT_S:
+                yield _set_aside(recording, pick, traces, run)
+            else:
+                yield from _cut_run(spec, recording, pick, traces, run, labels)
 
 
 def _first_cut(run: Run, grid_s: float | None) -> int:
@@ -140,7 +151,12 @@ def _first_cut(run: Run, grid_s: float | None) -> int:
 
 
 def _cut_run(
-    recording: Mapping[str, Any], pick: Pick, traces: Traces, run: Run, labels: RecordingLabels
+    spec: CorpusSpec,
+    recording: Mapping[str, Any],
+    pick: Pick,
+    traces: Traces,
+    run: Run,
+    labels: RecordingLabels,
 ) -> Iterator[SegmentBlock]:
     plan = plan_for(traces.sfreq, recording["line_freq_hz"], run.n_samples)
     at = _first_cut(run, labels.grid_s)
@@ -156,21 +172,59 @@ def _cut_run(
         pending = np.concatenate([pending, block[:, drop:]], axis=1)
         n = min(pending.shape[1] // N_TIMES, n_whole)
         if n:
-            cutter = _Cutter(recording, pick, plan, run, labels, watch)
+            cutter = _Cutter(spec, recording, pick, plan, run, labels, watch)
             yield cutter.block(pending, at, n)
             pending = pending[:, n * N_TIMES :]
             at += n * N_TIMES
             n_whole -= n
 
 
+def _padded(
+    spec: CorpusSpec,
+    recording: Mapping[str, Any],
+    pick: Pick,
+    traces: Traces,
+    run: Run,
+    labels: RecordingLabels,
+) -> SegmentBlock:
+    """Make one segment of a run shorter than one: faded out, then zero."""
+    plan = plan_for(traces.sfreq, recording["line_freq_hz"], run.n_samples)
+    watch = _Watch(traces, run)
+    rows_uv = np.zeros((len(pick.indices), N_TIMES), dtype=np.float32)
+    blocks = list(harmonise(watch.read, len(pick.indices), run.n_samples, plan))
+    signal = np.concatenate(blocks, axis=1)[:, :N_TIMES]
+    n_fade = min(round(TAPER_S * SFREQ_HZ), signal.shape[1])
+    signal[:, signal.shape[1] - n_fade :] *= (
+        np.cos(np.linspace(0, np.pi / 2, n_fade + 2)[1:-1]) ** 2
+    )
+    rows_uv[:, : signal.shape[1]] = signal
+    recorded_s = min(run.n_samples / float(traces.sfreq), float(SEGMENT_S))
+    return _Cutter(spec, recording, pick, plan, run, labels, watch, recorded_s).block(rows_uv, 0, 1)
+
+
+def _set_aside(recording: Mapping[str, Any], pick: Pick, traces: Traces, run: Run) -> SegmentBlock:
+    """Say of a run too short to pad why it gives no segment."""
+    values = np.empty((len(pick.indices), run.n_samples), dtype=np.float32)
+    traces.read_uv(run.start_sample, run.start_sample + run.n_samples, values)
+    error = CorpusError("too_short", f"{run.n_samples / float(traces.sfreq):g} s")
+    if np.isnan(values).all():
+        error = CorpusError("nan", f"no numbers where {run.n_samples} samples should be")
+    empty = np.empty((0, len(pick.mask), N_TIMES), dtype=np.int16)
+    batch = record_batch(recording, pick.mask, [], empty, np.empty(0, dtype=np.int32))
+    reject = reject_row(error, recording["recording_id"], "segments", run.start_s)
+    return SegmentBlock(batch, (), (reject,))
+
+
 @dataclass(frozen=True, slots=True)
 class _Cutter:
+    spec: CorpusSpec
     recording: Mapping[str, Any]
     pick: Pick
     plan: Plan
     run: Run
     labels: RecordingLabels
     watch: _Watch
+    recorded_s: float = SEGMENT_S
 
     def block(self, rows_uv: NDArray[np.float32], at: int, n: int) -> SegmentBlock:
         """Turn ``n`` segments starting at output sample ``at`` of the run into rows."""
@@ -180,7 +234,7 @@ class _Cutter:
         for i in range(n):
             start = self._native(at + i * N_TIMES)
             start_s = self.run.start_s + (at + i * N_TIMES) / SFREQ_HZ
-            if not _is_kept(self.labels.keep, start_s):
+            if not _is_kept(self.labels.keep, start_s, self.recorded_s):
                 continue
             fault = self.watch.fault(start, self._native(at + (i + 1) * N_TIMES))
             if fault:
@@ -201,19 +255,23 @@ class _Cutter:
         return min(round(sample * self.plan.down / self.plan.up), self.run.n_samples)
 
     def _head(self, start_s: float, start_sample: int) -> SegmentHead:
-        stop_s = start_s + SEGMENT_S
+        stop_s = start_s + self.recorded_s
         known = self.labels
-        inside = [i.label.row() for i in known.intervals if i.t0_s < stop_s and i.t1_s > start_s]
-        said = {row["name"] for row in inside}
-        inside += [label.row() for label in known.defaults if label.name not in said]
-        stages = {i.label for i in known.stages if i.t0_s < stop_s and i.t1_s > start_s}
+        inside = [i.label.row() for i in known.intervals if i.overlaps(start_s, stop_s)]
+        said = {(row["name"], row["source"]) for row in inside}
+        inside += [d.row() for d in known.defaults if (d.name, d.source) not in said]
+        stages = {i.label for i in known.stages if i.overlaps(start_s, stop_s)}
         covered = sum(
             min(i.t1_s, stop_s) - max(i.t0_s, start_s)
             for i in known.stages
-            if i.t0_s < stop_s and i.t1_s > start_s
+            if i.overlaps(start_s, stop_s)
         )
-        stage = next(iter(stages)) if len(stages) == 1 and covered > SEGMENT_S - 1e-6 else None
+        is_covered = covered > self.recorded_s - 1e-6
+        stage = next(iter(stages)) if len(stages) == 1 and is_covered else None
         labels = [label.row() for label in known.labels]
+        labels += [row for row in self.recording["labels"] if row["scope"] == "split"]
+        by_trial = segment_splits(self.spec, known.intervals, start_s, stop_s)
+        labels += [label.row() for label in by_trial]
         labels += [row for i, row in enumerate(inside) if row not in inside[:i]]
         labels += [stage.row()] if stage else []
         return SegmentHead(
@@ -221,31 +279,36 @@ class _Cutter:
             start_s,
             start_sample,
             tuple(labels),
-            events_inside(known.events, start_s),
+            events_inside(known.events, start_s, self.recorded_s),
             stage.value if stage else None,
+            self.recorded_s,
         )
 
 
-def _is_kept(keep: tuple[tuple[float, float], ...] | None, start_s: float) -> bool:
+def _is_kept(
+    keep: tuple[tuple[float, float], ...] | None, start_s: float, recorded_s: float
+) -> bool:
     """Whether a segment lies inside a stretch worth cutting."""
-    stop_s = start_s + SEGMENT_S
+    stop_s = start_s + recorded_s
     return keep is None or any(a - 1e-6 <= start_s and stop_s <= b + 1e-6 for a, b in keep)
 
 
-def events_inside(events: tuple[ExpertEvent, ...], start_s: float) -> tuple[ExpertEvent, ...]:
+def events_inside(
+    events: tuple[ExpertEvent, ...], start_s: float, recorded_s: float = SEGMENT_S
+) -> tuple[ExpertEvent, ...]:
     """Return the events of a segment, clipped to it and timed from its start.
 
     Parameters
     ----------
     events
         Recording-relative.
-    start_s
-        Start of the segment.
+    start_s, recorded_s
+        Start of the segment and how much of it was recorded.
     """
     inside = []
     for event in events:
         t0_s = max(event.t0_s - start_s, 0.0)
-        t1_s = min(event.t1_s - start_s, float(SEGMENT_S))
+        t1_s = min(event.t1_s - start_s, float(recorded_s))
         share = EVENT_SHARE * (event.t1_s - event.t0_s)
         if t1_s > t0_s and t1_s - t0_s >= min(share, EVENT_MIN_S):
             inside.append(replace(event, t0_s=t0_s, t1_s=t1_s))

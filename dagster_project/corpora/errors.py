@@ -6,6 +6,7 @@ one. Who raises which is in the readers and in the inventory beside this module.
 
 from __future__ import annotations
 
+import errno
 import logging
 import traceback
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ CAUSES: dict[str, Cause] = {
     "data_root": Cause("the data root or the corpus folder cannot be listed", is_retryable=True),
     "unreadable": Cause("the operating system could not read the file", is_retryable=True),
     "worker_died": Cause("the process reading it ended without an answer", is_retryable=True),
+    "too_slow": Cause("it was not read within the time a file of its size gets", is_retryable=True),
+    "too_large": Cause("reading it takes more memory than a file of its size gets"),
     "file_name": Cause("the file name carries no subject in the corpus' layout"),
     "not_edf": Cause("the file does not begin as its format does"),
     "empty": Cause("no bytes or no data records"),
@@ -43,6 +46,7 @@ CAUSES: dict[str, Cause] = {
     "bad_labels": Cause("the label sidecar is unreadable or contradicts the recording"),
     "nan": Cause("samples that are not numbers"),
     "unexpected": Cause("reading it failed in a way no check foresaw"),
+    "epoched": Cause("cut into epochs already; the continuous recording is needed"),
     "flat": Cause("every recorded channel is constant"),
 }
 
@@ -74,6 +78,17 @@ class CorpusError(Exception):
         return CAUSES[self.cause].is_retryable
 
 
+def unread(error: OSError) -> CorpusError:
+    """Turn an operating-system error into a cause; libraries raise them for void bytes as well.
+
+    What they say has no number, or that of a seek to before the beginning.
+    """
+    name = type(error).__name__
+    if error.errno in (None, errno.EINVAL):
+        return CorpusError("bad_header", f"a library found it damaged ({name})")
+    return CorpusError("unreadable", f"{name} (errno {error.errno})")
+
+
 def unexpected(error: Exception, recording_id: str) -> CorpusError:
     """Turn an error no check foresaw into a cause, logging where it arose and nothing it says.
 
@@ -82,6 +97,8 @@ def unexpected(error: Exception, recording_id: str) -> CorpusError:
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{frames[-1].name}:{frames[-1].lineno}" if frames else "nowhere"
     name = type(error).__name__
+    if isinstance(error, MemoryError):
+        return CorpusError("too_large", f"{name} in {place}")
     logger.error("recording %s: %s in %s", recording_id, name, place)
     return CorpusError("unexpected", f"{name} in {place}")
 

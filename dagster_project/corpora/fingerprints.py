@@ -184,7 +184,7 @@ def matches(
     list of Match
         One per pair, its best offset, in order of the indices.
     """
-    keys = set()
+    keys: set[tuple[int, int]] = set()
     for a, b in _candidates(bits):
         near = np.bitwise_count(bits[a] ^ bits[b]) <= MAX_DISTANCE
         near &= recording[a] != recording[b]

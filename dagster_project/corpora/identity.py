@@ -22,7 +22,8 @@ AGE_CAP_YEARS = 90
 AGE_BAND_YEARS = 10
 
 
-def _fraction(text: str) -> float:
+def fraction(text: str) -> float:
+    """Return a number in [0, 1) that depends on the text alone."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
 
 
@@ -66,7 +67,7 @@ def age_band(age_years: float | None) -> str | None:
 
 
 def _split_by_hash(identity: str, seed: int) -> str:
-    at = _fraction(f"split|{seed}|{identity}")
+    at = fraction(f"split|{seed}|{identity}")
     return SPLITS[sum(at >= share for share in HASH_SHARES)]
 
 

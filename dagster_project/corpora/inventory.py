@@ -6,7 +6,7 @@ Cutting accepted recordings into segments is :mod:`dagster_project.corpora.cutti
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,17 @@ from typing import Any
 import numpy as np
 
 from dagster_project.corpora.channels import pick_traces
-from dagster_project.corpora.errors import CorpusError, reject_row, unexpected
+from dagster_project.corpora.errors import CorpusError, reject_row, unexpected, unread
+from dagster_project.corpora.guard import Limits, map_files, n_bytes_of
 from dagster_project.corpora.harmonise import plan_for, usable_band
 from dagster_project.corpora.identity import recording_id, split_of, subject_id
 from dagster_project.corpora.labels.table import read_labels
 from dagster_project.corpora.labels.types import Label
-from dagster_project.corpora.pool import map_in_order
-from dagster_project.corpora.readers.table import open_recording
-from dagster_project.corpora.readers.types import Traces, clock_s
-from dagster_project.corpora.shards import FoundFile, find_recordings
+from dagster_project.corpora.readers.table import READERS, open_recording
+from dagster_project.corpora.readers.types import Traces, clock_s, remarks_of
+from dagster_project.corpora.shards import FoundFile, corpus_folder, find_files, find_recordings
 from dagster_project.corpora.spec import CorpusSpec
+from dagster_project.corpora.splits import SplitFile, recording_splits
 from dagster_project.corpora.survey import check_amplitude, survey
 from detectors.types import SEGMENT_S
 
@@ -63,6 +64,7 @@ class _Task:
     file: FoundFile
     salt: str
     seed: int
+    splits: tuple[Label, ...] = ()
 
     @property
     def recording_id(self) -> str:
@@ -86,6 +88,7 @@ def inventory(
     max_recordings: int | None = None,
     n_workers: int = 1,
     pool_from_bytes: int = POOL_FROM_BYTES,
+    limits: Limits | None = None,
 ) -> Inventory:
     """Look at every recording file of a shard.
 
@@ -105,6 +108,9 @@ def inventory(
         Most processes.
     pool_from_bytes
         Size of the files from which a pool is worth starting.
+    limits
+        What one file may cost; given, every file is read in a child process, else only those whose
+        reader hands them to C libraries.
 
     Raises
     ------
@@ -115,9 +121,25 @@ def inventory(
     """
     found = find_recordings(spec, root, shard)
     wanted = [f for f in found if subjects is None or f.identity in subjects]
-    tasks = [_Task(spec, root, shard, file, salt, seed) for file in wanted[:max_recordings]]
+    published = _published_splits(spec, root)
+    tasks = [
+        _Task(spec, root, shard, file, salt, seed, published.get(file.relative_path, ()))
+        for file in wanted[:max_recordings]
+    ]
     n_processes = n_workers if _n_bytes(tasks) >= pool_from_bytes else 1
-    answers = list(map_in_order(_examine, tasks, n_processes, _lost))
+    kind = READERS[spec.reader.name]
+    answers = list(
+        map_files(
+            _examine,
+            tasks,
+            n_processes,
+            lambda task, error: _rejected(_blank_row(task), error),
+            _size,
+            is_guarded=lambda task: kind.is_guarded(task.file.path),
+            limits=limits,
+            libraries=kind.libraries,
+        )
+    )
     _mark_duplicates(answers)
     rejects = tuple(
         reject_row(a.error, a.row["recording_id"], "recordings") for a in answers if a.error
@@ -126,8 +148,27 @@ def inventory(
     return Inventory(rows, rejects, len(found), len(found) - len(tasks))
 
 
+def _published_splits(spec: CorpusSpec, root: Path) -> Mapping[str, tuple[Label, ...]]:
+    """Return the published splits of every recording by path: some rules count all of them."""
+    folder = corpus_folder(spec, root)
+    if not spec.splits or folder is None:
+        return {}
+    prefix = f"{folder.relative_to(root).as_posix()}/"
+    files = []
+    for found in find_files(spec, root):
+        below = found.relative_path.removeprefix(prefix)
+        match = spec.match_file(below) if found.is_recording else None
+        if match and found.identity is not None:
+            files.append(SplitFile(below, match.groupdict(), found.identity))
+    return {f"{prefix}{path}": said for path, said in recording_splits(spec, files).items()}
+
+
 def _n_bytes(tasks: list[_Task]) -> int:
-    return sum(t.file.path.stat().st_size for t in tasks if t.file.path.is_file())
+    return sum(map(_size, tasks))
+
+
+def _size(task: _Task) -> int:
+    return n_bytes_of(task.file.path)
 
 
 def _blank_row(task: _Task) -> Row:
@@ -168,22 +209,19 @@ def _rejected(row: Row, error: CorpusError) -> _Answer:
     return _Answer({**row, "status": "rejected", "reject_cause": error.cause}, error)
 
 
-def _lost(task: _Task) -> _Answer:
-    error = CorpusError("worker_died", "the worker ended twice while reading this file")
-    return _rejected(_blank_row(task), error)
-
-
 def _examine(task: _Task) -> _Answer:
     """Look at one file; whatever is wrong with it becomes its row."""
     row = _blank_row(task)
     try:
         if not task.file.is_named:
             raise CorpusError("file_name", "the file name carries no subject in the corpus' layout")
+        if not task.file.has_person:
+            raise CorpusError("bad_labels", "the table of people has no row, or two, for this file")
         _fill(row, task)
     except CorpusError as error:
         return _rejected(row, error)
     except OSError as error:
-        return _rejected(row, CorpusError("unreadable", f"errno {error.errno}"))
+        return _rejected(row, unread(error))
     except Exception as error:  # a hostile file may provoke anything; it must not stop the shard
         return _rejected(row, unexpected(error, task.recording_id))
     return _Answer(row, None)
@@ -193,6 +231,7 @@ def _fill(row: Row, task: _Task) -> None:
     spec, path = task.spec, task.file.path
     with open_recording(path, spec.reader) as recording:
         row["format"] = recording.format
+        remarks = remarks_of(recording)
         pick, traces = pick_traces(recording, spec.channels)
         row["channel_schema"] = pick.schema.name
         _fill_timing(row, spec, traces)
@@ -203,13 +242,14 @@ def _fill(row: Row, task: _Task) -> None:
         check_amplitude(seen.median_uv)
         clock = clock_s(traces)
         known = read_labels(spec, task.root, task.file.relative_path, recording, clock)
-    labels = [label.row() for label in known.labels]
+    labels = [label.row() for label in (*known.labels, *task.splits)]
     dropped = (("duplicate", pick.n_duplicates), ("other_rate", pick.n_other_rate))
     labels += [
-        Label("recording", f"{why}_channels_dropped", str(n), "file header").row()
+        Label("file", f"{why}_channels_dropped", str(n), "file header").row()
         for why, n in dropped
         if n
     ]
+    labels += [Label("file", "file_remark", what, "reader").row() for what in remarks]
     row.update(labels=labels, age_band=known.age_band, sex=known.sex)
 
 

@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
 from dagster_project.corpora.channels import PICKERS
+from dagster_project.corpora.faults import first_fault, unquoted_key
 from dagster_project.corpora.identity import SPLIT_RULES
 from dagster_project.corpora.labels.table import LABEL_READERS
+from dagster_project.corpora.layouts import written_out
 from dagster_project.corpora.readers.table import READERS
 from dagster_project.corpora.spec import Choice, CorpusSpec
+from dagster_project.corpora.splits import SPLIT_PROTOCOLS, split_fault
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 USER_ENTRIES = "NEUROGLOSS_CORPORA"
@@ -31,11 +36,6 @@ class CatalogueError(ValueError):
     """A catalogue entry that cannot be used; permanent until the file is mended."""
 
     is_retryable = False
-
-
-def _first_fault(error: ValidationError) -> str:
-    fault = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, fault['loc'])) or 'the entry'}: {fault['msg']}"
 
 
 def _check_choice(what: str, name: str, known: Mapping[str, object]) -> None:
@@ -50,13 +50,47 @@ def _check_names(spec: CorpusSpec) -> None:
     _check_choice("reader", spec.reader.name, READERS)
     for choice in spec.labels:
         _check_choice("label reader", choice.name, LABEL_READERS)
+    for choice in spec.splits:
+        _check_choice("split protocol", choice.name, SPLIT_PROTOCOLS)
     checked: list[tuple[Choice, type]] = [(spec.reader, READERS[spec.reader.name].params)]
     checked += [(choice, LABEL_READERS[choice.name].params) for choice in spec.labels]
+    checked += [(choice, SPLIT_PROTOCOLS[choice.name].params) for choice in spec.splits]
     for choice, model in checked:
         try:
             choice.parsed(model)
         except ValidationError as error:
-            raise CatalogueError(f"{choice.name}: {_first_fault(error)}") from error
+            raise CatalogueError(f"{choice.name}: {first_fault(error, model)}") from error
+    fault = split_fault(spec)
+    if fault:
+        raise CatalogueError(fault)
+
+
+def _content(path: Path) -> Mapping[str, Any]:
+    """Return what a file says, short entries written out.
+
+    Raises
+    ------
+    CatalogueError
+        If it is no mapping of text to plain values.
+    """
+    content = yaml.safe_load(path.read_text("utf-8"))
+    if not isinstance(content, dict):
+        raise CatalogueError("no mapping; begin with lines such as 'key: my-corpus'")
+    place = unquoted_key(content)
+    if place:
+        raise CatalogueError(
+            f"{place}: YAML reads a key as no text; put on, off, yes, no in quotes"
+        )
+    try:
+        json.dumps(content)
+    except TypeError as error:
+        raise CatalogueError("a date or other special value; put it in quotes") from error
+    return written_out(content) if "layout" in content else content
+
+
+def _check_patterns(spec: CorpusSpec) -> None:
+    for pattern in (*spec.files.ignored, *spec.files.companions):
+        re.compile(pattern)
 
 
 def load_entry(path: Path) -> CorpusSpec:
@@ -69,13 +103,17 @@ def load_entry(path: Path) -> CorpusSpec:
         names a reader, policy or rule that does not exist.
     """
     try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-        spec = CorpusSpec.model_validate_json(json.dumps(content))
+        spec = CorpusSpec.model_validate_json(json.dumps(_content(path)))
+        _check_patterns(spec)
         _check_names(spec)
     except ValidationError as error:
-        raise CatalogueError(f"corpus entry {path.name}: {_first_fault(error)}") from error
-    except (CatalogueError, yaml.YAMLError, OSError, TypeError) as error:
-        raise CatalogueError(f"corpus entry {path.name}: {error}") from error
+        fault = first_fault(error, CorpusSpec, also=("layout",))
+        raise CatalogueError(f"corpus entry {path.name}: {fault}") from error
+    except (ValueError, yaml.YAMLError, OSError, RecursionError, re.error) as error:
+        said = " ".join(str(error).split())
+        if isinstance(error, re.error):
+            said = f"pattern {error.pattern!r} is no regular expression: {said}"
+        raise CatalogueError(f"corpus entry {path.name}: {said}") from error
     return spec
 
 

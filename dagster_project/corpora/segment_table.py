@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from detectors.types import N_TIMES, ChannelSchema, ExpertEvent
+from detectors.types import N_TIMES, SEGMENT_S, ChannelSchema, ExpertEvent
 
 STEP_UV = 0.05
 """One step of the stored signal: an error of at most 0.025 uV, range +-1638 uV."""
@@ -33,7 +33,8 @@ SEGMENTS_SCHEMA = pa.schema([
     ("segment_id", _TEXT), ("recording_id", _TEXT), ("corpus", _TEXT), ("subject_id", _TEXT),
     ("split", _TEXT), ("start_s", pa.float64()), ("start_sample", pa.int64()),
     ("channel_schema", _TEXT), ("ch_names", pa.list_(_TEXT)), ("mask", pa.list_(pa.bool_())),
-    ("signal", pa.list_(pa.int16())), ("clip_count", pa.int32()), ("sfreq_hz", pa.float64()),
+    ("signal", pa.list_(pa.int16())), ("clip_count", pa.int32()), ("recorded_s", pa.float32()),
+    ("sfreq_hz", pa.float64()),
     ("band_low_hz", pa.float32()), ("band_high_hz", pa.float32()), ("line_freq_hz", pa.float32()),
     ("labels", pa.list_(_LABEL)), ("events", pa.list_(_EVENT)), ("stage_context", _TEXT),
     ("is_simulated", pa.bool_()),
@@ -50,7 +51,7 @@ REJECTS_SCHEMA = pa.schema([
 
 @dataclass(frozen=True, slots=True)
 class SegmentHead:
-    """What is said about one segment beside its signal."""
+    """What is said about one segment beside its signal; ``recorded_s`` of it was recorded."""
 
     segment_id: str
     start_s: float
@@ -58,6 +59,7 @@ class SegmentHead:
     labels: tuple[Mapping[str, str], ...]
     events: tuple[ExpertEvent, ...]
     stage: str | None
+    recorded_s: float = SEGMENT_S
 
 
 def quantise(
@@ -100,7 +102,7 @@ def _repeat(value: Any, n: int, kind: pa.DataType) -> pa.Array:
 
 def _lists(values: NDArray[Any], n: int) -> pa.Array:
     """Equal-length lists without a copy of their values."""
-    offsets = np.arange(n + 1, dtype=np.int32) * (values.size // n)
+    offsets = np.arange(n + 1, dtype=np.int32) * (values.size // max(n, 1))
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.reshape(-1)))
 
 
@@ -150,6 +152,7 @@ def record_batch(
         "mask": [list(mask)] * n,
         "signal": _lists(signals, n),
         "clip_count": clipped,
+        "recorded_s": [head.recorded_s for head in heads],
         "labels": [[dict(label) for label in head.labels] for head in heads],
         "events": [[_event(event) for event in head.events] for head in heads],
         "stage_context": [head.stage for head in heads],

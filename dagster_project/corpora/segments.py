@@ -15,9 +15,10 @@ from typing import Any
 import pyarrow as pa
 
 from dagster_project.corpora.cutting import cut_segments
-from dagster_project.corpora.errors import CorpusError, reject_row, unexpected
+from dagster_project.corpora.errors import CorpusError, reject_row, unexpected, unread
+from dagster_project.corpora.guard import Limits, map_files, n_bytes_of
 from dagster_project.corpora.identity import short_hash
-from dagster_project.corpora.pool import map_in_order
+from dagster_project.corpora.readers.table import READERS
 from dagster_project.corpora.segment_table import REJECTS_SCHEMA, SEGMENTS_SCHEMA
 from dagster_project.corpora.spec import CorpusSpec
 
@@ -53,6 +54,11 @@ class _Task:
     recording: Mapping[str, Any]
     spool: Path
 
+    @property
+    def path(self) -> Path:
+        """The recording file."""
+        return self.root / str(self.recording["path"])
+
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
@@ -70,6 +76,7 @@ def process_shard(
     pool_from_s: float = POOL_FROM_S,
     spool: Path | None = None,
     on_recording: Callable[[int, int], None] | None = None,
+    limits: Limits | None = None,
 ) -> ShardSegments:
     """Cut every accepted recording of a shard.
 
@@ -88,6 +95,9 @@ def process_shard(
         27 MB an hour at 19 channels.
     on_recording
         Called in this process with (done, total) after each recording.
+    limits
+        What one file may cost; given, every file is read in a child process, else only those whose
+        reader hands them to C libraries.
 
     Returns
     -------
@@ -100,7 +110,18 @@ def process_shard(
     tables: list[pa.Table] = []
     with tempfile.TemporaryDirectory(prefix="segments-", dir=spool) as folder:
         tasks = [_Task(spec, Path(root), row, Path(folder)) for row in accepted]
-        for answer in map_in_order(_spool_recording, tasks, n_processes, _lost):
+        kind = READERS[spec.reader.name]
+        found = map_files(
+            _spool_recording,
+            tasks,
+            n_processes,
+            _whole_reject,
+            _size,
+            is_guarded=lambda task: kind.is_guarded(task.path),
+            limits=limits,
+            libraries=kind.libraries,
+        )
+        for answer in found:
             answers.append(answer)
             tables.append(_mapped(answer.path) if answer.path else SEGMENTS_SCHEMA.empty_table())
             if on_recording:
@@ -124,8 +145,8 @@ def _whole_reject(task: _Task, error: CorpusError) -> _Answer:
     return _Answer(None, (), (reject_row(error, task.recording["recording_id"], "segments"),))
 
 
-def _lost(task: _Task) -> _Answer:
-    return _whole_reject(task, CorpusError("worker_died", "the worker ended twice while cutting"))
+def _size(task: _Task) -> int:
+    return n_bytes_of(task.path)
 
 
 def _spool_recording(task: _Task) -> _Answer:
@@ -143,7 +164,7 @@ def _spool_recording(task: _Task) -> _Answer:
     except CorpusError as error:
         return _whole_reject(task, error)
     except OSError as error:
-        return _whole_reject(task, CorpusError("unreadable", f"errno {error.errno}"))
+        return _whole_reject(task, unread(error))
     except Exception as error:  # a hostile file may provoke anything; it must not stop the shard
         return _whole_reject(task, unexpected(error, key))
     return _Answer(path, tuple(digests), tuple(rejects))

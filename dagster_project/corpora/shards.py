@@ -9,16 +9,22 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from dagster_project.corpora.errors import CorpusError
+from dagster_project.corpora.labels.sidecars import table
+from dagster_project.corpora.order import natural_key
 from dagster_project.corpora.registry import corpora, corpus
 from dagster_project.corpora.spec import CorpusSpec
 
 _SHARD_KEY = re.compile(r"(?P<corpus>.+)-(?P<number>\d{2,})-of-(?P<count>\d{2,})")
 _IGNORED_FOLDERS = {"__MACOSX"}
+_VOID = {"", "n/a", "nan"}
+"""What a table of people writes where it does not know one."""
 _IGNORED_FILES = {".DS_Store", "Thumbs.db"}
 
 
@@ -41,6 +47,8 @@ class FoundFile:
         Whether it holds a signal; else it is a sidecar.
     is_named
         Whether the name fits the corpus' layout.
+    has_person
+        Whether the corpus' table of people, where it has one, says whose it is.
     """
 
     path: Path
@@ -49,6 +57,7 @@ class FoundFile:
     session: str
     is_recording: bool
     is_named: bool
+    has_person: bool = True
 
 
 def shard_key(corpus_key: str, number: int) -> str:
@@ -96,12 +105,6 @@ def corpus_folder(spec: CorpusSpec, root: Path) -> Path | None:
     return next((root / name for name in spec.folders if (root / name).is_dir()), None)
 
 
-def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
-    """Return a sort key that puts ``run2`` before ``run10``."""
-    parts = re.split(r"(\d+)", text)
-    return tuple((1, int(p), p) if p.isdigit() else (0, 0, p) for p in parts)
-
-
 def _is_new(folder: Path, seen: set[Path]) -> bool:
     """Whether a folder was not walked yet: links may lead in circles."""
     real = folder.resolve()
@@ -139,13 +142,42 @@ def walk(folder: Path, ignored: Collection[str] = ()) -> Iterator[Path]:
                 yield Path(base, name)
 
 
+@lru_cache(maxsize=32)
+def _people(path: Path, _mtime_ns: int, _n_bytes: int, key: str, value: str) -> Mapping[str, str]:
+    """Subject to person, lower case, of a table that has not changed since it was last read."""
+    rows = table(path, "\t" if path.suffix.lower() == ".tsv" else ",") or []
+    pairs = {(row.get(key, "").lower(), row.get(value, "").lower()) for row in rows}
+    known = [(subject, person) for subject, person in pairs if subject and person not in _VOID]
+    twice = {subject for subject, n in Counter(s for s, _ in known).items() if n > 1}
+    return {subject: person for subject, person in known if subject not in twice}
+
+
+def _person_of(spec: CorpusSpec, folder: Path, subject: str) -> str | None:
+    """Return the person a subject of the files is, None where the corpus' table does not say.
+
+    Two nights of one person under two names must not land on two sides of a split, so a file whose
+    person is not known is not used.
+    """
+    if not spec.identity.alias_table:
+        return subject
+    file, key, value = spec.identity.alias_table.split(":")
+    path = folder / file
+    try:
+        found = path.stat()
+        people = _people(path, found.st_mtime_ns, found.st_size, key, value)
+    except (OSError, CorpusError):
+        return None
+    return people.get(subject.lower())
+
+
 def _found(spec: CorpusSpec, root: Path, folder: Path, path: Path) -> FoundFile | None:
     """Say what a file is to its corpus; None where it is nothing to it."""
     below, relative = path.relative_to(folder).as_posix(), path.relative_to(root).as_posix()
     companion = spec.match_companion(below)
     if companion:
         subject = companion.groupdict().get("subject")
-        identity = spec.identity_of(subject) if subject else None
+        person = _person_of(spec, folder, subject) if subject else None
+        identity = spec.identity_of(person) if person else None
         return FoundFile(path, relative, identity, "", is_recording=False, is_named=True)
     if not spec.is_recording_name(below):
         return None
@@ -153,8 +185,12 @@ def _found(spec: CorpusSpec, root: Path, folder: Path, path: Path) -> FoundFile 
     if not match:
         identity = f"{spec.identity.family}:unnamed:{relative}"
         return FoundFile(path, relative, identity, "", is_recording=True, is_named=False)
-    identity = spec.identity_of(match["subject"])
+    person = _person_of(spec, folder, match["subject"])
     session = (match.groupdict().get("session") or "").lstrip("_")
+    if person is None:
+        identity = f"{spec.identity.family}:unknown:{match['subject'].lower()}"
+        return FoundFile(path, relative, identity, session, True, True, has_person=False)
+    identity = spec.identity_of(person)
     return FoundFile(path, relative, identity, session, is_recording=True, is_named=True)
 
 

@@ -15,6 +15,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from detectors.types import SEGMENT_S
+
 _KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 
 
@@ -90,6 +92,9 @@ class IdentityRule(Entry):
     ----------
     family
         Name shared by all corpora with the same people.
+    renames
+        Pattern of a whole subject name, lower case, to what it becomes (``re`` replacement), such
+        as numbers that are no ids of the family; before ``aliases``.
     aliases
         Second name to first name of subjects who are one person.
     alias_table
@@ -102,6 +107,7 @@ class IdentityRule(Entry):
     """
 
     family: str
+    renames: dict[str, str] = Field(default_factory=dict)
     aliases: dict[str, str] = Field(default_factory=dict)
     alias_table: str = ""
     split_rule: str = "hash"
@@ -170,6 +176,25 @@ class Channels(Entry):
     reference: Literal["", "average"] = ""
 
 
+class Cut(Entry):
+    """How runs become segments.
+
+    Parameters
+    ----------
+    pad_runs_from_s
+        A run shorter than a segment, but at least this long, becomes one segment whose rest is zero
+        and whose column ``recorded_s`` says so; nothing is judged on it. None: such runs give no
+        segment.
+    """
+
+    pad_runs_from_s: float | None = Field(default=None, ge=0.5, le=SEGMENT_S)
+
+    def pads(self, duration_s: float) -> bool:
+        """Whether a run of this length becomes one padded segment."""
+        least = self.pad_runs_from_s
+        return least is not None and least <= duration_s < SEGMENT_S
+
+
 class Expected(Entry):
     """What the whole corpus holds, for ``corpora verify``; 0 or empty where nobody says.
 
@@ -232,6 +257,8 @@ class CorpusSpec(Entry):
         Row of ``readers.table.READERS``.
     channels
         Which channels are taken.
+    cut
+        How runs become segments.
     labels
         Rows of ``labels.table.LABEL_READERS``; what they say is put together.
     splits
@@ -259,6 +286,7 @@ class CorpusSpec(Entry):
     source_band_hz: tuple[float | None, float | None] = (None, None)
     reader: Choice
     channels: Channels = Channels()
+    cut: Cut = Cut()
     labels: tuple[Choice, ...] = ()
     splits: tuple[Choice, ...] = ()
     is_simulated: bool = False
@@ -302,4 +330,6 @@ class CorpusSpec(Entry):
     def identity_of(self, subject: str) -> str:
         """Return the leakage-group identity of a subject as the files name it."""
         subject = subject.lower()
+        for pattern, name in self.identity.renames.items():
+            subject = re.sub(rf"\A(?:{pattern})\Z", name, subject)
         return f"{self.identity.family}:{self.identity.aliases.get(subject, subject)}"

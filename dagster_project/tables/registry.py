@@ -186,17 +186,8 @@ _SPECTRAL = (
         )
         for b in ("delta", "theta", "alpha", "beta", "gamma", "high_gamma")
     ),
-    Column(
-        "void_bands",
-        "list<string>",
-        "scheme:band above the source's usable band; all where a segment is not whole",
-    ),
-    Column(
-        "dominant_hz",
-        "list<float32>",
-        "peak of the 1/f-corrected spectrum per row; NaN: none",
-        "Hz",
-    ),
+    Column("void_bands", "list<string>", "scheme:band above the usable band; all if not whole"),
+    Column("dominant_hz", "list<float32>", "peak of the 1/f-corrected spectrum; NaN: none", "Hz"),
     Column(
         "dominant_band", "string", "clinical band with the largest 1/f-corrected power; empty: none"
     ),

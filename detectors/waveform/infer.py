@@ -68,7 +68,7 @@ class WaveformDetector:
         Parameters
         ----------
         batch
-            Segments of schema ``referential19``.
+            Segments of schema ``referential19``; on those not recorded to their end nothing is found.
         thresholds
             Smallest confidence by class, or one for all; the card's calibrated ones where not
             given. :data:`MAP_THRESHOLD` gives everything average precision needs.
@@ -113,13 +113,15 @@ class WaveformDetector:
             Smallest confidence by class, shape (9,).
         """
         rows = encode_rows(batch)
+        is_whole = batch.is_whole[:, None]
         found: list[Boxes] = []
         for start in range(0, len(rows), _FORWARD_BATCH):
             part = rows[start : start + _FORWARD_BATCH]
             (outputs,) = self._session.run(None, {self._input: part})
+            masks = batch.mask[start:] & is_whole[start:]
             found += [
                 suppress(decode(output, limits, mask), self._card.nms_iou)
-                for output, mask in zip(outputs, batch.mask[start:], strict=False)
+                for output, mask in zip(outputs, masks, strict=False)
             ]
         return found
 

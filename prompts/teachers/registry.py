@@ -7,8 +7,12 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from prompts.teachers.base import Teacher, TeacherConfigError
-from prompts.teachers.settings import TeacherSettings
+from prompts.teachers.base import Teacher, TeacherConfigError, TeacherRefusedError
+from prompts.teachers.settings import (
+    OpenAICompatibleSettings,
+    TeacherSettings,
+    TemplateSettings,
+)
 from prompts.teachers.template import TemplateTeacher
 
 
@@ -47,6 +51,39 @@ def make_teacher(settings: TeacherSettings | Mapping[str, Any]) -> Teacher:
     if isinstance(settings, Mapping):
         settings = read_settings(settings)
     return FACTORIES[settings.provider](settings)
+
+
+def is_inside(settings: TeacherSettings) -> bool:
+    """Whether a teacher runs inside the storage root's walls: the template, or a local server."""
+    if isinstance(settings, OpenAICompatibleSettings):
+        return settings.is_local
+    return isinstance(settings, TemplateSettings)
+
+
+def assert_may_read(settings: TeacherSettings, corpus: str, licence: str) -> None:
+    """Refuse to send numbers of a corpus whose licence keeps them here to a hosted teacher.
+
+    Called before anyone is asked; a hosted teacher refuses each such request once more.
+
+    Parameters
+    ----------
+    settings
+        The teacher chosen.
+    corpus, licence
+        Key and licence of a corpus that hosted teachers may not read.
+
+    Raises
+    ------
+    TeacherRefusedError
+        If the teacher is hosted.
+    """
+    if not is_inside(settings):
+        raise TeacherRefusedError(
+            f"corpus {corpus!r} (licence {licence}) may not be sent to hosted teacher "
+            f"{settings.provider!r}; use provider 'template', or 'openai_compatible' with is_local "
+            "for a server of your own",
+            cause="gated corpus",
+        )
 
 
 def read_settings(values: Mapping[str, Any]) -> TeacherSettings:

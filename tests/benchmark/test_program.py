@@ -26,19 +26,42 @@ from benchmark.exchange import (
 )
 from benchmark.scoring import score
 from benchmark.tasks import TASKS
+from prompts.leaving import Walls
+from prompts.release_recipe import ExportRefusedError
 
 Rows = Callable[[str], list[dict[str, Any]]]
 Pages = Callable[[Sequence[Item]], dict[str, bytes]]
 SHIM = "training.torchvision_shim:install"
+OPEN = Walls(Path(), {})
+"""No corpus of these items is gated."""
 
 
 @pytest.fixture
 def files(rows_of: Rows, pages_of: Pages, tmp_path: Path) -> Path:
     """A folder with items and pages of six multiple-choice items."""
     rows = rows_of("mcq")[:6]
-    write_items(tmp_path / "items.parquet", rows)
-    write_pages(tmp_path / "pages.parquet", pages_of([Item.from_row(r) for r in rows]))
+    write_items(tmp_path / "items.parquet", rows, OPEN)
+    pages = pages_of([Item.from_row(r) for r in rows])
+    write_pages(tmp_path / "pages.parquet", pages, {r["corpus"] for r in rows}, OPEN)
     return tmp_path
+
+
+def test_items_and_pages_of_gated_corpora_stay_inside_the_root(
+    rows_of: Rows, pages_of: Pages, tmp_path: Path
+) -> None:
+    rows = rows_of("mcq")[:2]
+    corpora = {row["corpus"] for row in rows}
+    walls = Walls(tmp_path / "home", dict.fromkeys(corpora, "LicenseRef-planted"))
+    pages = pages_of([Item.from_row(r) for r in rows])
+    write_items(tmp_path / "home" / "items.parquet", rows, walls)
+    write_pages(tmp_path / "home" / "pages.parquet", pages, corpora, walls)
+    with pytest.raises(
+        ExportRefusedError, match=r"the items file .* \(licence LicenseRef-planted\)"
+    ):
+        write_items(tmp_path / "items.parquet", rows, walls)
+    with pytest.raises(ExportRefusedError, match="the pages file"):
+        write_pages(tmp_path / "home" / ".." / "pages.parquet", pages, corpora, walls)
+    assert [p.name for p in tmp_path.iterdir()] == ["home"]
 
 
 def _arguments(files: Path, folder: Path, **changes: str) -> list[str]:

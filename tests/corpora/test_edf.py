@@ -9,18 +9,24 @@ import edfio
 import mne
 import numpy as np
 import pytest
+from formats.edf import EdfFileSpec, EdfSignalSpec, noise_uv
+from formats.edf import write as write_spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagster_project.corpora.errors import CorpusError
+from dagster_project.corpora.inventory import inventory
 from dagster_project.corpora.readers import edf as edf_module
 from dagster_project.corpora.readers.edf import EdfRecording
 from dagster_project.corpora.readers.table import open_recording
 from dagster_project.corpora.readers.types import Run
+from dagster_project.corpora.registry import corpus
+from dagster_project.corpora.shards import shard_keys
 from dagster_project.corpora.spec import Choice
 
 WriteEdf = Callable[..., Path]
 WriteGaps = Callable[..., np.ndarray]
+EDF = Choice(name="edf")
 
 
 def read_all(path: Path, indices: list[int]) -> np.ndarray:
@@ -164,7 +170,7 @@ def test_records_that_run_backwards_are_refused(tmp_path: Path, edf_plus_d: Writ
 @pytest.mark.parametrize(
     ("fields", "cause"),
     [
-        ({"version": "\xffBIOSEMI"}, "not_edf"),
+        ({"version": "\xffBIOSEM"}, "not_edf"),
         ({"version": "1"}, "not_edf"),
         ({"n_signals": "0"}, "no_eeg_channels"),
         ({"n_signals": "-1"}, "bad_header"),
@@ -197,7 +203,7 @@ def test_hostile_headers_are_refused(
     good = write_edf(tmp_path / "good.edf", labels=["EEG Cz"])
     bad = patched(good, tmp_path / "bad.edf", **fields)
     with pytest.raises(CorpusError) as caught:
-        open_recording(bad, Choice(name="edf"))
+        EdfRecording(bad)
     assert caught.value.cause == cause
     assert not caught.value.is_retryable
 
@@ -281,3 +287,113 @@ def test_a_missing_file_is_unreadable_and_retryable(tmp_path: Path) -> None:
         open_recording(tmp_path / "none.edf", Choice(name="edf"))
     assert caught.value.cause == "unreadable"
     assert caught.value.is_retryable
+
+
+BOTH_REFUSE = {
+    "a record too few signals for its header": {"n_bytes": "256"},
+    "records without a duration, which MNE-Python guesses": {"record_s": "0"},
+    "no duration at all": {"record_s": ""},
+    "underscores, which Python reads": {"n_signals": "1_0"},
+    "no samples": {"spr": "0"},
+    "gaps nobody would see": {"edfplus": "EDF+D", "n_records": "29"},
+}
+
+
+@pytest.mark.parametrize("name", BOTH_REFUSE)
+def test_a_header_no_reader_can_trust_keeps_the_first_cause(
+    tmp_path: Path, write_edf: WriteEdf, name: str
+) -> None:
+    good = write_edf(tmp_path / "good.edf", labels=["EEG Cz"])
+    with pytest.raises(CorpusError) as caught:
+        open_recording(patched(good, tmp_path / "b.edf", **BOTH_REFUSE[name]), EDF)
+    assert caught.value.cause == "bad_header"
+
+
+@pytest.mark.parametrize("cause", ["truncated", "empty", "not_edf"])
+def test_what_is_no_header_fault_has_no_second_reader(
+    tmp_path: Path, write_edf: WriteEdf, cause: str
+) -> None:
+    good = write_edf(tmp_path / "good.edf", labels=["EEG Cz"])
+    raw = good.read_bytes()
+    bad = tmp_path / "bad.edf"
+    bad.write_bytes({"truncated": raw[:-700], "empty": b"", "not_edf": b"1" + raw[1:]}[cause])
+    with pytest.raises(CorpusError) as caught:
+        open_recording(bad, EDF)
+    assert caught.value.cause == cause
+
+
+SECOND = {
+    "more records than declared": ({"n_records": "29"}, 30),
+    "a count that is no count": ({"n_records": "-2"}, 30),
+    "digital range with decimals": ({"dmin": "-32768.0", "dmax": "32767.0"}, 30),
+}
+
+
+@pytest.mark.parametrize("name", SECOND)
+def test_a_refused_header_is_tried_with_mne_and_says_so(
+    tmp_path: Path, write_edf: WriteEdf, name: str
+) -> None:
+    fields, duration_s = SECOND[name]
+    good = write_edf(tmp_path / "good.edf", labels=["EEG Cz"])
+    bad = patched(good, tmp_path / "bad.edf", **fields)
+    with pytest.raises(CorpusError, match="bad_header"):
+        EdfRecording(bad)
+    with open_recording(bad, EDF) as recording:
+        assert recording.format == "edf (mne)"
+        traces = recording.pick([0])
+        assert traces.runs == (Run(0, 256 * duration_s, 0.0),)
+        out = np.empty((1, 256 * duration_s), dtype=np.float32)
+        traces.read_uv(0, 256 * duration_s, out)
+    np.testing.assert_allclose(out, read_all(good, [0]), atol=2e-4)
+
+
+def test_the_second_reader_gives_no_resampled_channel_and_no_guessed_unit(tmp_path: Path) -> None:
+    eeg = noise_uv(3, 30, 256)
+    slow = noise_uv(1, 30, 512)[0]
+    rows = [
+        EdfSignalSpec(label, row, 256)
+        for label, row in zip(["EEG C3", "EEG C4", "Temp"], eeg, strict=True)
+    ]
+    rows[2].unit = "nV"
+    rows.insert(1, EdfSignalSpec("ECG", slow, 512))
+    path = write_spec(tmp_path / "a.edf", EdfFileSpec(rows, n_records=29))
+    with open_recording(path, EDF) as recording:
+        assert [(s.label, s.sfreq, s.unit_uv) for s in recording.signals] == [
+            ("EEG C3", 256, 1.0), ("EEG C4", 256, 1.0), ("Temp", 256, None),
+        ]  # fmt: skip
+        out = np.empty((2, 7680), dtype=np.float32)
+        recording.pick([0, 1]).read_uv(0, 7680, out)
+    np.testing.assert_allclose(out, eeg[:2], atol=0.06)
+
+
+def test_a_digital_range_beyond_sixteen_bits_is_not_believed_by_either(
+    tmp_path: Path, write_edf: WriteEdf
+) -> None:
+    good = write_edf(tmp_path / "good.edf", labels=["EEG Cz"])
+    bad = patched(good, tmp_path / "b.edf", dmin="0", dmax="65535")
+    with open_recording(bad, EDF) as recording, pytest.raises(CorpusError, match="wrong_unit"):
+        recording.pick([0])
+
+
+def test_decimal_commas_are_read(tmp_path: Path, write_edf: WriteEdf) -> None:
+    good = write_edf(tmp_path / "good.edf", labels=["EEG Cz"])
+    comma = patched(good, tmp_path / "b.edf", pmin="-3276,7", pmax="3276,7", record_s="1,0")
+    np.testing.assert_array_equal(read_all(comma, [0]), read_all(good, [0]))
+
+
+def test_the_recordings_row_says_that_mne_read_it(tmp_path: Path, write_edf: WriteEdf) -> None:
+    good = write_edf(tmp_path / "good.edf")
+    (tmp_path / "eegmat").mkdir()
+    raw = bytearray(good.read_bytes())
+    at, width = header_fields()["n_records"]
+    raw[at : at + width] = b"29".ljust(width)
+    (tmp_path / "eegmat" / "Subject00_1.edf").write_bytes(raw)
+    good.rename(tmp_path / "eegmat" / "Subject00_2.edf")
+    rows = [
+        row
+        for shard in shard_keys("eegmat")
+        for row in inventory(corpus("eegmat"), tmp_path, shard, salt="salt").recordings
+    ]
+    assert [(r["status"], r["format"], r["duration_s"]) for r in rows] == [
+        ("accepted", "edf (mne)", 30.0), ("accepted", "edf", 30.0),
+    ]  # fmt: skip

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagster_project.corpora.identity import age_band, split_of, subject_id
+from dagster_project.corpora.order import natural_key
 from dagster_project.corpora.registry import corpora, corpus
 from dagster_project.corpora.shards import (
     corpus_of_shard,
-    natural_key,
     shard_keys,
     shard_of,
 )

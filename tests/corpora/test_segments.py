@@ -319,6 +319,7 @@ def batch_row(i: int, **changes: Any) -> Mapping[str, Any]:
     base = {
         "segment_id": f"g-{i}", "channel_schema": "bipolar:Fp1-F7", "mask": [True],
         "signal": [i] * N_TIMES, "band_low_hz": 0.1, "band_high_hz": 75.0, "line_freq_hz": 60.0,
+        "recorded_s": 10.0,
     }  # fmt: skip
     return base | changes
 

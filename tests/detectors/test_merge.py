@@ -19,6 +19,10 @@ from detectors.types import (
 )
 from detectors.vocabulary import KINDS
 
+STORED = {
+    "segment_id": "s", "channel_schema": "referential19", "mask": [True] * 19, "recorded_s": 10.0,
+}  # fmt: skip
+
 PAGE = Page("s", REFERENTIAL19, CANONICAL19)
 BIPOLAR = Page("s", ChannelSchema.bipolar(("Fpz-Cz", "Pz-Oz")), ("Fpz-Cz", "Pz-Oz"))
 RULED = [kind for kind, entry in KINDS.items() if entry.family != "epileptiform"]
@@ -292,7 +296,7 @@ def test_the_order_of_the_input_does_not_matter() -> None:
 def test_merging_stored_rows_is_the_same_as_merging_values() -> None:
     events = [box("sharp", "T7", 3.0, 3.1), box("sharp", "F7", 3.0, 3.1)]
     rules = (rule("blink", ("Fp1", "Fp2"), 1.0, 1.4),)
-    segments = [{"segment_id": "s", "channel_schema": "referential19", "mask": [True] * 19}]
+    segments = [STORED]
     stored = merge_shard(
         segments,
         [finding_row(f) for f in rules],
@@ -303,8 +307,22 @@ def test_merging_stored_rows_is_the_same_as_merging_values() -> None:
     assert stored == merged(events, rules)
 
 
+@pytest.mark.parametrize(
+    ("recorded_s", "reason"), [(4.26, "only 4.3 of 10 s were recorded"), (10.0, "")]
+)
+def test_a_page_not_recorded_to_its_end_is_judged_on_nothing(
+    recorded_s: float, reason: str
+) -> None:
+    found = merge_shard([STORED | {"recorded_s": recorded_s}], [], [], [], detector="w1")
+    assert [j.kind for j in found.judgements] == list(KINDS)
+    if reason:
+        assert {(j.verdict, j.reason) for j in found.judgements} == {("not_judged", reason)}
+    else:
+        assert {j.verdict for j in found.judgements} == {"absent", "not_judged"}
+
+
 def test_a_shard_without_boxes_was_still_read() -> None:
-    segments = [{"segment_id": "s", "channel_schema": "referential19", "mask": [True] * 19}]
+    segments = [STORED]
     assert verdict(merge_shard(segments, [], [], [], detector="w1"), "spike") == (
         "absent",
         "",
@@ -312,13 +330,13 @@ def test_a_shard_without_boxes_was_still_read() -> None:
 
 
 def test_a_shard_no_detector_read_is_not_judged_for_spikes() -> None:
-    segments = [{"segment_id": "s", "channel_schema": "referential19", "mask": [True] * 19}]
+    segments = [STORED]
     merged_rows = merge_shard(segments, [], [], [], detector="")
     assert verdict(merged_rows, "spike") == ("not_judged", "no detector ran")
 
 
 def test_mixed_detectors_and_foreign_segments_are_refused() -> None:
-    segments = [{"segment_id": "s", "channel_schema": "referential19", "mask": [True] * 19}]
+    segments = [STORED]
     events = [event_row(box("sharp", "T7", 3.0, 3.1), d) for d in ("w1", "w2")]
     with pytest.raises(ValueError, match="events of detectors w2 lie in a shard read by 'w1'"):
         merge_shard(segments, [], [], events, detector="w1")

@@ -47,7 +47,7 @@ def pages(request: pytest.FixtureRequest, data_root: Path) -> list[PageFacts]:
         ruled.append(rule_findings(batch, spectra))
     rules = RuleResult.joined(ruled)
     merged = merge_shard(
-        segments.select("segment_id", "channel_schema", "mask").to_dicts(),
+        segments.select("segment_id", "channel_schema", "mask", "recorded_s").to_dicts(),
         [finding_row(f) for f in rules.findings],
         [judgement_row(j) for j in rules.judgements],
         [],

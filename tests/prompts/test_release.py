@@ -15,8 +15,8 @@ from prompts.dialogues import dialogue_rows
 from prompts.facts import facts_of_shard, with_history
 from prompts.narratives import narrative_rows
 from prompts.questions import question_rows
-from prompts.release import assert_exportable, build_release, releases
-from prompts.release_recipe import ExportRefusedError, Recipe, ReleaseError, load_recipe
+from prompts.release import build_release, releases
+from prompts.release_recipe import Recipe, ReleaseError, load_recipe
 from prompts.release_rows import ShardTables
 from prompts.teachers.registry import make_teacher
 
@@ -52,7 +52,7 @@ def shard(
         pages = list(facts_of_shard(**tables))
         teacher = make_teacher({"provider": "template"})
         segments = tables["segments"].with_columns(
-            licence=pl.lit("CC0-1.0"), is_gated=pl.lit(is_gated)
+            licence=pl.lit("CC0-1.0"), is_gated=pl.lit(is_gated), pathology=pl.lit(0)
         )
 
         def frame(rows: Any) -> pl.DataFrame:
@@ -180,16 +180,6 @@ def test_subject_in_two_splits_is_refused(
     with pytest.raises(ReleaseError, match="more than one split"):
         build_release(recipe(), {"planted-01-of-01": broken}.get, tmp_path / "r")
     assert not (tmp_path / "r").exists()
-
-
-def test_gated_release_may_not_be_exported(
-    shard: Callable[..., ShardTables], tmp_path: Path
-) -> None:
-    build_release(recipe(), {"planted-01-of-01": shard(is_gated=True)}.get, tmp_path / "gated")
-    with pytest.raises(ExportRefusedError, match="planted"):
-        assert_exportable(tmp_path / "gated")
-    build_release(recipe(), {"planted-01-of-01": shard()}.get, tmp_path / "open")
-    assert_exportable(tmp_path / "open")
 
 
 def test_no_shard_is_one_clear_sentence(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def segment_row(i: int) -> dict[str, Any]:
         "split": "train", "start_s": 10.0 * i, "start_sample": 2000 * i,
         "channel_schema": "bipolar:A-B", "ch_names": ["A-B"], "mask": [True],
         "signal": rng.integers(-900, 900, 2000).astype(np.int16), "clip_count": 0,
+        "recorded_s": 10.0,
         "sfreq_hz": 200.0, "band_low_hz": 0.1, "band_high_hz": 75.0, "line_freq_hz": 50.0,
         "labels": [{"scope": "recording", "name": "task", "value": "rest", "source": "file"}],
         "events": [], "stage_context": None, "is_simulated": True,

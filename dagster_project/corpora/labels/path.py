@@ -5,6 +5,8 @@ Words come from the entry's own table, never from the name itself unless the ent
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from dagster_project.corpora.errors import CorpusError
@@ -23,11 +25,14 @@ class PathLabel(Entry):
         Named group of the entry's file pattern.
     values
         Text of the group, lower case, to label value; empty: the text itself.
+    scope
+        ``file`` for a remark that no text should quote.
     """
 
     name: str
     group: str
     values: dict[str, str] = Field(default_factory=dict)
+    scope: Literal["recording", "file"] = "recording"
 
 
 class PathParams(Entry):
@@ -53,5 +58,5 @@ def read_path(request: LabelRequest, params: PathParams) -> RecordingLabels:
         if rule.values and said not in rule.values:
             known = ", ".join(sorted(rule.values))
             raise CorpusError("bad_labels", f"{rule.name}: the name says none of {known}")
-        labels.append(Label("recording", rule.name, rule.values.get(said, said), "file name"))
+        labels.append(Label(rule.scope, rule.name, rule.values.get(said, said), "file name"))
     return RecordingLabels(labels=tuple(labels))

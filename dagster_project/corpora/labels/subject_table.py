@@ -6,6 +6,7 @@ Only the columns an entry names are looked at, and only words of the entry's own
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -33,12 +34,13 @@ class Cut(Entry):
 
 
 class ColumnLabel(Entry):
-    """A label from one column, by its words or by cuts of its number."""
+    """A label from one column, by its words or its number's cuts; ``file`` scope is never quoted."""
 
     name: str
     column: str
     values: dict[str, str] = Field(default_factory=dict)
     cuts: tuple[Cut, ...] = ()
+    scope: Literal["recording", "file"] = "recording"
 
     @model_validator(mode="after")
     def _has_words(self) -> ColumnLabel:
@@ -79,16 +81,16 @@ def _label(rule: ColumnLabel, row: Mapping[str, str], source: str) -> Label | No
         raise CorpusError("bad_labels", f"{source} has no column for {rule.name}")
     cell = row[rule.column]
     if cell.lower() in _VOID:
-        return Label("recording", rule.name, "unknown", source)
+        return Label(rule.scope, rule.name, "unknown", source)
     if rule.values:
         if cell not in rule.values:
             raise CorpusError("bad_labels", f"{rule.name} in {source}: a word not in the entry")
-        return Label("recording", rule.name, rule.values[cell], source)
+        return Label(rule.scope, rule.name, rule.values[cell], source)
     x = number(cell)
     if x is None:
         raise CorpusError("bad_labels", f"{rule.name} in {source} is not a number")
     word = next((cut.value for cut in rule.cuts if cut.holds(x)), None)
-    return Label("recording", rule.name, word, source) if word else None
+    return Label(rule.scope, rule.name, word, source) if word else None
 
 
 def read_subject_table(request: LabelRequest, params: SubjectTableParams) -> RecordingLabels:
@@ -102,12 +104,12 @@ def read_subject_table(request: LabelRequest, params: SubjectTableParams) -> Rec
     source = params.file.rpartition("/")[2]
     rows = table(request.folder / params.file, params.delimiter)
     if rows is None:
-        return RecordingLabels((Label("recording", "subject_table", "missing", "no sidecar"),))
+        return RecordingLabels((Label("file", "subject_table", "missing", "no sidecar"),))
     groups = {name: text or "" for name, text in request.match.groupdict().items()}
     wanted = params.key_template.format(**groups)
     mine = [row for row in rows if row.get(params.key) == wanted]
     if not mine:
-        return RecordingLabels((Label("recording", "subject_table", "missing", source),))
+        return RecordingLabels((Label("file", "subject_table", "missing", source),))
     if any(row != mine[0] for row in mine):
         raise CorpusError("bad_labels", f"{len(mine)} differing rows for one subject in {source}")
     row = mine[0]

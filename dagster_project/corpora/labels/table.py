@@ -16,9 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from dagster_project.corpora.errors import CorpusError
+from dagster_project.corpora.labels.dreams import DreamsParams
+from dagster_project.corpora.labels.flat_channel import FlatChannelParams
+from dagster_project.corpora.labels.grasp_and_lift import EventColumnsParams
 from dagster_project.corpora.labels.path import PathParams
+from dagster_project.corpora.labels.seed import TrialCodesParams
 from dagster_project.corpora.labels.subject_table import SubjectTableParams
+from dagster_project.corpora.labels.timed import TimedParams
+from dagster_project.corpora.labels.tuh_events import EventParams, SeizureParams
+from dagster_project.corpora.labels.tuh_header import ListedParams
 from dagster_project.corpora.labels.types import LabelRequest, RecordingLabels
+from dagster_project.corpora.labels.zuco import ZucoLabelParams
 from dagster_project.corpora.readers.types import Recording
 from dagster_project.corpora.spec import CorpusSpec, Entry, NoParams
 
@@ -42,13 +50,38 @@ class LabelKind:
 
 
 LABEL_READERS: dict[str, LabelKind] = {
+    "physionet-2018": LabelKind("physionet_2018:read_physionet_2018"),
+    "hmc": LabelKind("hmc:read_hmc"),
+    "hfo": LabelKind("hfo:read_hfo"),
+    "dreams": LabelKind("dreams:read_dreams", DreamsParams),
+    "cap": LabelKind("cap:read_cap"),
+    "boas": LabelKind("boas:read_boas"),
+    "annotations": LabelKind("annotations:read_annotations", TimedParams),
+    "bids-channels": LabelKind("bids_channels:read_bids_channels"),
+    "bids-events": LabelKind("bids_events:read_bids_events", TimedParams),
+    "bids-recording": LabelKind("bids_recording:read_bids_recording"),
+    "calibration": LabelKind("calibration:read_calibration"),
+    "depression-122": LabelKind("depression_122:read_depression_122"),
+    "ds004902": LabelKind("ds004902:read_ds004902"),
+    "ds006036": LabelKind("ds006036:read_ds006036"),
+    "flat-channel": LabelKind("flat_channel:read_flat_channel", FlatChannelParams),
+    "lemon": LabelKind("lemon:read_lemon"),
+    "event-columns": LabelKind("grasp_and_lift:read_event_columns", EventColumnsParams),
     "eegmat": LabelKind("eegmat:read_eegmat"),
     "eegmmidb": LabelKind("eegmmidb:read_eegmmidb"),
     "chb-mit": LabelKind("chb_mit:read_chb_mit"),
+    "helsinki": LabelKind("helsinki:read_helsinki"),
     "path": LabelKind("path:read_path", PathParams),
+    "siena": LabelKind("siena:read_siena"),
     "sleep-edfx": LabelKind("sleep_edfx:read_sleep_edfx"),
     "simulated": LabelKind("simulated:read_simulated"),
     "subject-table": LabelKind("subject_table:read_subject_table", SubjectTableParams),
+    "trial-codes": LabelKind("seed:read_trial_codes", TrialCodesParams),
+    "tuh-events": LabelKind("tuh_events:read_tuh_events", EventParams),
+    "tuh-header": LabelKind("tuh_header:read_tuh_header"),
+    "tuh-listed": LabelKind("tuh_header:read_tuh_listed", ListedParams),
+    "tuh-seizures": LabelKind("tuh_events:read_tuh_seizures", SeizureParams),
+    "zuco": LabelKind("zuco:read_zuco", ZucoLabelParams),
 }
 """Label readers by the name a corpus entry gives."""
 

@@ -15,6 +15,12 @@ from dagster_project.corpora.readers.types import Recording
 from dagster_project.corpora.spec import CorpusSpec
 from detectors.types import ExpertEvent
 
+EDGE_S = 1e-6
+"""Intervals that meet on a clock of sums must not overlap by rounding."""
+
+
+SCOPES = ("recording", "segment", "interval", "epoch", "file", "split")
+
 
 @dataclass(frozen=True, slots=True)
 class Label:
@@ -25,7 +31,8 @@ class Label:
     scope
         ``recording`` (of the whole file or its person; says nothing of any one segment),
         ``segment`` (holds for the segment as such), ``interval`` (of a stretch the segment
-        overlaps), ``epoch`` (a scorer's grid, such as 30-s stages) or ``split`` (a published
+        overlaps), ``epoch`` (a scorer's grid, such as 30-s stages), ``file`` (a remark on the file
+        or its sidecars, such as dropped marks; never quoted in a text) or ``split`` (a published
         split; never a fact about the signal).
     name, value
         Closed words, ours or the corpus' codes; never free text of a file.
@@ -53,6 +60,10 @@ class Interval:
     t1_s: float
     label: Label
 
+    def overlaps(self, start_s: float, stop_s: float) -> bool:
+        """Whether it reaches into ``[start_s, stop_s)`` by more than rounding."""
+        return self.t0_s < stop_s - EDGE_S and self.t1_s > start_s + EDGE_S
+
 
 @dataclass(frozen=True, slots=True)
 class RecordingLabels:
@@ -65,7 +76,8 @@ class RecordingLabels:
     intervals
         Labels of parts of it; a segment carries those it overlaps.
     defaults
-        Labels of a segment that overlaps no interval of the same name, where the absence is known.
+        Labels of a segment that overlaps no interval of the same name and source, where the absence
+        is known; one per expert where several say so.
     stages
         Sleep stages; intervals whose label value is the stage, on the grid the scorer used.
     events

@@ -1,7 +1,10 @@
-"""The EDF fast path: picked channels of EDF, EDF+C and EDF+D files in blocks, and annotations.
+"""The EDF fast path: picked channels of EDF, EDF+ and BDF files in blocks, and annotations.
 
-Never more than one block is in memory, whatever the length of the file. The header is checked in
-:mod:`dagster_project.corpora.readers.edf_header`; filtering is :mod:`dagster_project.corpora.harmonise`.
+The formats share all but the width of a sample; the file's first bytes say which it is. Never more
+than one block is in memory, whatever the length of the file. The header is checked in
+:mod:`dagster_project.corpora.readers.edf_header`; filtering is
+:mod:`dagster_project.corpora.harmonise`. A header that is refused is tried once with MNE-Python
+(:mod:`dagster_project.corpora.readers.mne`).
 """
 
 from __future__ import annotations
@@ -22,25 +25,23 @@ from numpy.typing import NDArray
 
 from dagster_project.corpora.errors import CorpusError
 from dagster_project.corpora.readers.edf_header import (
-    FIXED_BYTES,
-    SAMPLE_BYTES,
-    SIGNAL_BYTES,
+    MAX_HEADER_BYTES,
     EdfHeader,
     EdfSignal,
     parse_header,
 )
+from dagster_project.corpora.readers.mne import MneRecording, reopen_edf
 from dagster_project.corpora.readers.types import Annotation, Run, Signal
 from dagster_project.corpora.spec import NoParams
 
 BLOCK_BYTES = 1 << 20
 """Bytes read at once: a block and its scaled copy stay in a core's cache."""
-MAX_HEADER_BYTES = FIXED_BYTES + SIGNAL_BYTES * 9999
 
 _TAL_HEAD = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\Z")
 
 
 class EdfRecording:
-    """An open EDF or EDF+ file.
+    """An open EDF, EDF+, BDF or BDF+ file.
 
     Parameters
     ----------
@@ -55,8 +56,6 @@ class EdfRecording:
         If the operating system cannot open or read it.
     """
 
-    format = "edf"
-
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDONLY)
         try:
@@ -66,6 +65,7 @@ class EdfRecording:
         except BaseException:
             os.close(self._fd)
             raise
+        self.format = self.header.kind.name
         self._data = tuple(s for s in self.header.signals if not s.is_annotation)
 
     def __enter__(self) -> Self:
@@ -140,10 +140,11 @@ class EdfRecording:
 
     def _tals(self, record: int) -> Iterator[tuple[float, float, list[str]]]:
         """Time-stamped annotation lists of one data record."""
-        base = self.header.n_bytes + record * self.header.record_samples * SAMPLE_BYTES
+        width = self.header.kind.sample_bytes
+        base = self.header.n_bytes + record * self.header.record_samples * width
         for signal in self._annotation_signals:
-            at = base + signal.start * SAMPLE_BYTES
-            for tal in os.pread(self._fd, signal.n_per_record * SAMPLE_BYTES, at).split(b"\0"):
+            at = base + signal.start * width
+            for tal in os.pread(self._fd, signal.n_per_record * width, at).split(b"\0"):
                 head, *texts = tal.split(b"\x14")
                 match = _TAL_HEAD.match(head)
                 if match and texts:
@@ -174,7 +175,7 @@ class EdfRecording:
 
 
 class EdfTraces:
-    """Picked channels of an open EDF file; see :class:`~dagster_project.corpora.readers.Traces`."""
+    """Picked channels of an open EDF file; see :class:`~dagster_project.corpora.readers.types.Traces`."""
 
     may_hold_nan = False
 
@@ -185,6 +186,8 @@ class EdfTraces:
         self._header = header
         self._starts = tuple(s.start for s in picked)
         self._n_per_record = picked[0].n_per_record
+        self._width = header.kind.sample_bytes
+        self._item = np.dtype("<i2") if self._width == 2 else np.dtype(("u1", (self._width,)))
         self.runs = runs
         self.sfreq = Fraction(self._n_per_record) / header.record_s
         scales = np.array([s.scale for s in picked]) * np.array([[s.unit_uv] for s in picked])
@@ -192,25 +195,35 @@ class EdfTraces:
         self._offset_uv = scales[:, 1:].astype(np.float32)
 
     def stored(self, start: int, stop: int) -> NDArray[Any]:
-        """Return digital samples, int16, shape (n_channels, stop - start)."""
-        n, size = self._n_per_record, self._header.record_samples
-        out = np.empty((len(self._starts), stop - start), dtype="<i2")
-        first, last = start // n, -(-stop // n)
-        if size * SAMPLE_BYTES > BLOCK_BYTES:
-            self._stored_of_long_records(start, stop, out)
+        """Return digital samples, int16 or for BDF int32, shape (n_channels, stop - start)."""
+        shape = (len(self._starts), stop - start)
+        if self._width == 2:
+            out = np.empty(shape, dtype="<i2")
+            self._fill(start, stop, out)
             return out
-        records = self._pread(first * size, (last - first) * size).reshape(last - first, size)
-        if start % n == 0 and stop % n == 0:
-            grid = out.reshape(len(self._starts), last - first, n)
-            for row, at in enumerate(self._starts):
-                grid[row] = records[:, at : at + n]
-            return out
-        cut = slice(start - first * n, stop - first * n)
-        for row, at in enumerate(self._starts):
-            out[row] = records[:, at : at + n].reshape(-1)[cut]
+        out = np.empty(shape, dtype="<i4")
+        self._fill(start, stop, out.view("u1").reshape(*shape, 4)[..., 1:])
+        out >>= 8  # the three bytes stand in the upper ones, so their sign is the number's
         return out
 
-    def _stored_of_long_records(self, start: int, stop: int, out: NDArray[Any]) -> None:
+    def _fill(self, start: int, stop: int, out: NDArray[Any]) -> None:
+        """Copy items (n_channels, stop - start, bytes where they are no integers) into ``out``."""
+        n, size = self._n_per_record, self._header.record_samples
+        if size * self._width > BLOCK_BYTES:
+            self._fill_from_long_records(start, stop, out)
+            return
+        first, last = start // n, -(-stop // n)
+        items = self._pread(first * size, (last - first) * size)
+        records = items.reshape(last - first, size, *items.shape[1:])
+        cut = slice(start - first * n, stop - first * n)
+        for row, at in enumerate(self._starts):
+            if start % n == 0 and stop % n == 0:
+                grid = out[row].reshape(last - first, n, *items.shape[1:])
+                grid[...] = records[:, at : at + n]
+            else:
+                out[row] = records[:, at : at + n].reshape(-1, *items.shape[1:])[cut]
+
+    def _fill_from_long_records(self, start: int, stop: int, out: NDArray[Any]) -> None:
         """Read each channel's own stretch where a whole record is more than a block."""
         n, size = self._n_per_record, self._header.record_samples
         for record in range(start // n, -(-stop // n)):
@@ -220,11 +233,11 @@ class EdfTraces:
                 out[row, a - start : b - start] = self._pread(offset, b - a)
 
     def _pread(self, first: int, n_samples: int) -> NDArray[Any]:
-        at = self._header.n_bytes + first * SAMPLE_BYTES
-        raw = os.pread(self._fd, n_samples * SAMPLE_BYTES, at)
-        if len(raw) != n_samples * SAMPLE_BYTES:
+        n_bytes = n_samples * self._width
+        raw = os.pread(self._fd, n_bytes, self._header.n_bytes + first * self._width)
+        if len(raw) != n_bytes:
             raise CorpusError("truncated", "the file ended while it was being read")
-        return np.frombuffer(raw, dtype="<i2")
+        return np.frombuffer(raw, dtype=self._item)
 
     def to_uv(self, stored: NDArray[Any], out: NDArray[Any]) -> None:
         """Scale digital samples to float32 microvolts."""
@@ -234,7 +247,7 @@ class EdfTraces:
     def read_uv(self, start: int, stop: int, out: NDArray[Any]) -> None:
         """Fill ``out`` with microvolts, a cache-sized block at a time."""
         n, size = self._n_per_record, self._header.record_samples
-        step = max(1, BLOCK_BYTES // (size * SAMPLE_BYTES)) * n
+        step = max(1, BLOCK_BYTES // (size * self._width)) * n
         at = start
         while at < stop:
             end = min(stop, (at // step + 1) * step)  # whole records, wherever the call began
@@ -242,6 +255,17 @@ class EdfTraces:
             at = end
 
 
-def open_edf(path: Path, _: NoParams) -> EdfRecording:
-    """Open one EDF file."""
-    return EdfRecording(path)
+def open_edf(path: Path, _: NoParams) -> EdfRecording | MneRecording:
+    """Open one EDF or BDF file; a header that is refused goes to MNE-Python once.
+
+    Raises
+    ------
+    CorpusError
+        As :class:`EdfRecording`.
+    """
+    try:
+        return EdfRecording(path)
+    except CorpusError as error:
+        if error.cause != "bad_header":
+            raise
+        return reopen_edf(path, error)

@@ -1,12 +1,14 @@
 """Any continuous format MNE-Python reads, behind the same face as the EDF fast path.
 
-Used by corpora whose files are not EDF (BDF, EEGLAB, BrainVision, ...). MNE-Python is imported when
-a file is opened, not before.
+Used by corpora whose files have no reader of their own (BrainVision, Neuroscan, ...), and as the
+second reader of EDF files whose header :mod:`dagster_project.corpora.readers.edf_header` refuses.
+MNE-Python is imported when a file is opened, not before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
 from itertools import pairwise
@@ -18,39 +20,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagster_project.corpora.errors import CorpusError
+from dagster_project.corpora.readers.edf_header import MAX_HEADER_BYTES, kind_of, lax_signals
 from dagster_project.corpora.readers.types import Annotation, Run, Signal
 from dagster_project.corpora.spec import NoParams
 
 UV_PER_V = 1e6
+EDF_UNITS_UV = {"uV": 1.0, "\xb5V": 1.0, "mV": 1e3, "V": 1e6}
+"""Spellings of units MNE-Python takes for what they are; it takes all others for volts."""
 MAX_RATE_DENOMINATOR = 1000
 """Rates come as floats; the nearest fraction with this denominator is the one meant."""
 
 
 class MneRecording:
-    """An open recording of any format :func:`mne.io.read_raw` knows.
+    """An open recording of any format MNE-Python knows.
 
-    Raises
-    ------
-    CorpusError
-        ``empty`` for no bytes, ``bad_header`` where MNE-Python refuses the file.
+    Parameters
+    ----------
+    raw
+        A :class:`mne.io.BaseRaw`, not loaded.
+    format
+        Name of the file format.
+    units_uv
+        Microvolts per unit of each channel by name, where a header says otherwise than MNE-Python:
+        None for a channel that is no voltage.
     """
 
-    def __init__(self, path: Path) -> None:
-        import mne
-
-        if path.stat().st_size == 0:
-            raise CorpusError("empty", "0 bytes")
-        try:
-            self._raw = mne.io.read_raw(path, preload=False, verbose="ERROR")
-        except OSError:
-            raise
-        except Exception as error:  # readers raise whatever a hostile file provokes
-            raise CorpusError(
-                "bad_header", f"MNE-Python refused it: {type(error).__name__}"
-            ) from error
-        if self._raw.n_times == 0:
-            raise CorpusError("empty", "0 samples")
-        self.format = path.suffix.lower().lstrip(".")
+    def __init__(
+        self, raw: Any, format: str, units_uv: Mapping[str, float | None] | None = None
+    ) -> None:
+        self._raw = raw
+        self.format = format
+        self._units_uv = units_uv or {}
 
     def __enter__(self) -> Self:
         return self
@@ -72,7 +72,7 @@ class MneRecording:
         """Every channel, a stimulus channel with no unit."""
         types = self._raw.get_channel_types()
         return tuple(
-            Signal(name, self._sfreq, None if kind == "stim" else 1.0)
+            Signal(name, self._sfreq, None if kind == "stim" else self._units_uv.get(name, 1.0))
             for name, kind in zip(self._raw.ch_names, types, strict=True)
         )
 
@@ -141,6 +141,69 @@ class MneTraces:
         self.to_uv(self.stored(start, stop), out)
 
 
+def _opened(reader: Callable[..., Any], path: Path, **how: Any) -> Any:
+    try:
+        raw = reader(path, preload=False, verbose="ERROR", **how)
+    except OSError:
+        raise
+    except Exception as error:  # readers raise whatever a hostile file provokes
+        raise CorpusError("bad_header", f"MNE-Python refused it: {type(error).__name__}") from error
+    if raw.n_times == 0:
+        raise CorpusError("empty", "0 samples")
+    return raw
+
+
 def open_mne(path: Path, _: NoParams) -> MneRecording:
-    """Open one file of any format MNE-Python knows."""
-    return MneRecording(path)
+    """Open one file of any format :func:`mne.io.read_raw` knows.
+
+    Raises
+    ------
+    CorpusError
+        ``empty`` for no bytes, ``bad_header`` where MNE-Python refuses the file.
+    """
+    import mne
+
+    if path.stat().st_size == 0:
+        raise CorpusError("empty", "0 bytes")
+    return MneRecording(_opened(mne.io.read_raw, path), path.suffix.lower().lstrip("."))
+
+
+def reopen_edf(path: Path, refusal: CorpusError) -> MneRecording:
+    """Try an EDF or BDF file whose header the fast path refused.
+
+    What MNE-Python would guess silently is not left to it: counts must fit the file, records must
+    have a duration and no gaps, units are read from the header, and of channels with several rates
+    only the commonest is kept, because the others would come out resampled.
+
+    Parameters
+    ----------
+    path
+        The file.
+    refusal
+        Why the fast path refused it; raised again if it cannot be read either way.
+    """
+    with path.open("rb") as file:
+        head = file.read(MAX_HEADER_BYTES)
+    try:
+        signals = [s for s in lax_signals(head, path.stat().st_size) if not s.is_annotation]
+        rates = Counter(s.n_per_record for s in signals if s.n_per_record)
+        if not rates:
+            raise refusal
+        rate = max(rates, key=lambda n: (rates[n], n))
+        others = sorted({s.label for s in signals if s.n_per_record != rate})
+        raw = _opened_edf(path, kind_of(head, len(head)).name, others)
+    except CorpusError as error:
+        raise refusal from error
+    kept = [s for s in signals if s.label not in others]
+    if len(kept) != len(raw.ch_names):
+        raise refusal
+    is_volts = [s.unit_uv is not None and EDF_UNITS_UV.get(s.unit) == s.unit_uv for s in kept]
+    units = {n: 1.0 if known else None for n, known in zip(raw.ch_names, is_volts, strict=True)}
+    return MneRecording(raw, f"{kind_of(head, len(head)).name} (mne)", units)
+
+
+def _opened_edf(path: Path, kind: str, exclude: Sequence[str]) -> Any:
+    import mne
+
+    readers = {"edf": mne.io.read_raw_edf, "bdf": mne.io.read_raw_bdf}
+    return _opened(readers[kind], path, exclude=exclude, infer_types=False)

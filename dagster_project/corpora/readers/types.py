@@ -114,3 +114,11 @@ class Recording(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+def remarks_of(recording: Recording) -> tuple[str, ...]:
+    """Return closed words a reader has for what was missing or odd, if it has any.
+
+    A reader says them in an attribute ``remarks``; they become labels of the recording.
+    """
+    return tuple(getattr(recording, "remarks", ()))
