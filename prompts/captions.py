@@ -41,7 +41,7 @@ _KINDS_OF: dict[Family, tuple[str, ...]] = {
     for family in ("background", "sleep", "epileptiform", "artifact")
 }
 _EMPTY_LABELS = frozenset({"", "unknown"})
-_STAGE_WORDS = {"W": "Wake", "R": "REM"}
+_STAGE_WORDS = {"W": "Wake"}
 
 
 class CaptionError(ValueError):

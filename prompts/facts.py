@@ -28,6 +28,9 @@ Row = Mapping[str, Any]
 TECHNICAL_FAULTS = frozenset({"flat", "saturation", "electrode_pop"})
 """A row with one of these for half the page or more is not a good channel for mean powers."""
 
+QUOTABLE_SCOPES = frozenset({"recording", "segment", "interval", "epoch"})
+"""Scopes of labels that speak of the person or the signal."""
+
 BAD_ROW_SHARE = 0.5
 """Share of the page from which a technical fault spoils a row's mean power; engineering default."""
 
@@ -363,5 +366,10 @@ def _spatial(row: Row) -> tuple[dict[str, str], dict[str, float]]:
 
 
 def _labels(row: Row) -> tuple[tuple[str, str, str, str], ...]:
+    """Labels a text may quote: remarks on the file and published splits are none."""
     entries = row.get("labels") or ()
-    return tuple((e["scope"], e["name"], e["value"], e["source"]) for e in entries)
+    return tuple(
+        (e["scope"], e["name"], e["value"], e["source"])
+        for e in entries
+        if e["scope"] in QUOTABLE_SCOPES
+    )

@@ -139,7 +139,7 @@ def narrative_template(
         "page": tuple(facts.column(c) for c in ("mask", "channel_schema", "band_high_hz"))
     }
     payload: dict[str, Any] = {"page": _page_entry(facts, history)}
-    if is_label_aware and facts.stage_context in {"W", "N1", "N2", "N3", "R"}:
+    if is_label_aware and facts.stage_context in {"W", "N1", "N2", "N3", "REM"}:
         payload["page"]["stage"] = facts.stage_context
         evidence["page"] += (facts.column("stage_context"),)
     if facts.powers_uv2["narrator"]:

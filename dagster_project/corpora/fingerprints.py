@@ -82,7 +82,7 @@ def _pairs(n_rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _maxima(energy: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Samples that are the largest within APART_S to both sides and away from the edges."""
+    """Return the samples that are the largest within APART_S to both sides, away from the edges."""
     apart, edge = round(APART_S * SFREQ_HZ), round(EDGE_S * SFREQ_HZ)
     padded = np.pad(energy, apart, constant_values=-np.inf)
     largest = np.lib.stride_tricks.sliding_window_view(padded, 2 * apart + 1).max(axis=-1)
@@ -188,14 +188,13 @@ def matches(
     for a, b in _candidates(bits):
         near = np.bitwise_count(bits[a] ^ bits[b]) <= MAX_DISTANCE
         near &= recording[a] != recording[b]
-        a, b = a[near], b[near]
-        swap = recording[a] > recording[b]
-        a, b = np.where(swap, b, a), np.where(swap, a, b)
-        keys.update(zip(a.tolist(), b.tolist(), strict=True))
+        ordered = np.sort(np.stack([a[near], b[near]]), axis=0)
+        keys.update(zip(*ordered.tolist(), strict=True))
     votes: dict[tuple[int, int, int], int] = {}
-    for a, b in sorted(keys):
-        offset = round((time_s[b] - time_s[a]) / OFFSET_S)
-        key = (int(recording[a]), int(recording[b]), offset)
+    for i, j in sorted(keys):
+        left, right = (i, j) if recording[i] < recording[j] else (j, i)
+        offset = round(float(time_s[right] - time_s[left]) / OFFSET_S)
+        key = (int(recording[left]), int(recording[right]), offset)
         votes[key] = votes.get(key, 0) + 1
     best: dict[tuple[int, int], Match] = {}
     for (first, second, offset), _ in sorted(votes.items()):

@@ -147,11 +147,15 @@ def n_bytes_of(path: Path) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
+_PLAIN_MEMORY = {"MALLOC_ARENA_MAX": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""Other allocators take address space by the gigabyte, which is what the limit is on."""
+
+
 def _environment() -> dict[str, str]:
-    """One thread each; the child finds modules where we do."""
+    """One thread each; the child finds modules where we do and reserves no memory in advance."""
     limits = dict.fromkeys(THREAD_LIMITS, "1")
     path = os.pathsep.join(p for p in sys.path if p)
-    return {**os.environ, **limits, "PYTHONPATH": path, "MALLOC_ARENA_MAX": "1"}
+    return {**os.environ, **limits, "PYTHONPATH": path, **_PLAIN_MEMORY}
 
 
 def _setting(libraries: Sequence[str]) -> tuple[Any, ...]:

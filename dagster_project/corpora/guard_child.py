@@ -122,9 +122,9 @@ def _prepare(libraries: list[str]) -> None:
     import pyarrow as pa
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    pa.set_memory_pool(pa.system_memory_pool())  # the others reserve address space by the gigabyte
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
+    pa.array([1.0])  # pyarrow looks for pandas once, which takes a second where it is installed
     for name in ("dagster_project.corpora.segments", "dagster_project.corpora.inventory"):
         import_module(name)
     for name in libraries:

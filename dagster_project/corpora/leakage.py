@@ -60,17 +60,17 @@ def same_samples(recordings: pl.DataFrame) -> list[Row]:
     doubled = recordings.filter(pl.col("sha256").is_duplicated() & pl.col("sha256").is_not_null())
     for _, frame in doubled.sort("corpus", "recording_id").group_by("sha256", maintain_order=True):
         first, *others = frame.to_dicts()
-        for other in others:
-            found.append(
-                _row(
-                    "same_samples",
-                    (first["corpus"], first["recording_id"]),
-                    (other["corpus"], other["recording_id"]),
-                    1,
-                    first["split"] != other["split"],
-                    "equal sample hashes",
-                )
+        found += [
+            _row(
+                "same_samples",
+                (first["corpus"], first["recording_id"]),
+                (other["corpus"], other["recording_id"]),
+                1,
+                first["split"] != other["split"],
+                "equal sample hashes",
             )
+            for other in others
+        ]
     return found
 
 

@@ -29,7 +29,8 @@ class Taken:
     causes: dict[str, str]
 
     def labels(self, name: str) -> dict[str, str]:
-        return self._scoped(name, "recording")
+        """Labels of the recording and remarks on its file."""
+        return self._scoped(name, "recording") | self._scoped(name, "file")
 
     def splits(self, name: str) -> dict[str, str]:
         return self._scoped(name, "split")
@@ -44,7 +45,11 @@ class Taken:
     def marked(self, name: str, label: str) -> list[list[str]]:
         """Values of an interval label, segment by segment."""
         return [
-            [x["value"] for x in s["labels"] if x["scope"] == "interval" and x["name"] == label]
+            [
+                x["value"]
+                for x in s["labels"]
+                if x["scope"] in {"interval", "file"} and x["name"] == label
+            ]
             for s in self.segments[name]
         ]
 

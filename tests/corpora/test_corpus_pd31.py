@@ -100,7 +100,7 @@ def test_the_odd_event_marks_are_no_labels(tree: Path) -> None:
     row = take(tree)["sub-hc1_ses-hc"]
     assert row["status"] == "accepted"
     (first, *_) = process_shard(SPEC, tree, [row]).segments.to_pylist()
-    assert {x["scope"] for x in first["labels"]} == {"recording"}
+    assert {x["scope"] for x in first["labels"]} == {"recording", "file"}
 
 
 def test_a_control_with_a_medication_session_is_no_name_of_this_corpus(tree: Path) -> None:

@@ -203,7 +203,7 @@ def test_tuab_abnormality_is_of_the_recording_and_of_no_segment(
     assert sorted(planted.values()) == ["abnormal"] * 3 + ["normal"] * 3
     for name in planted:
         for segment in taken.segments(name):
-            assert {x["scope"] for x in segment["labels"]} <= {"recording", "split"}
+            assert {x["scope"] for x in segment["labels"]} <= {"recording", "file", "split"}
             assert segment["events"] == []
 
 

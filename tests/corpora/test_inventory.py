@@ -170,7 +170,7 @@ def test_of_channels_at_two_rates_the_commoner_are_kept_and_the_rest_counted(
     write_edf(tmp_path / "eegmat/Subject00_1.edf", labels=["EEG Fp1", "EEG Pz"], extra=[slow])
     row = take(tmp_path).recordings[0]
     assert (row["status"], row["sfreq_hz"]) == ("accepted", 256)
-    assert {"scope": "recording", "name": "other_rate_channels_dropped", "value": "1",
+    assert {"scope": "file", "name": "other_rate_channels_dropped", "value": "1",
             "source": "file header"} in row["labels"]  # fmt: skip
 
 

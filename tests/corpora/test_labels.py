@@ -188,7 +188,7 @@ def test_sleep_edfx_stages(tmp_path: Path, labels_of: ReadLabels) -> None:
 
 def test_sleep_edfx_without_a_hypnogram_says_so(labels_of: ReadLabels) -> None:
     found = labels_of("sleep-edfx", "sleep-cassette/SC4001E0-PSG.edf", **SLEEP)
-    assert plain(found) == [("recording", "hypnogram", "missing")]
+    assert plain(found) == [("file", "hypnogram", "missing")]
     assert found.grid_s is None
 
 

@@ -181,7 +181,7 @@ def test_a_part_nobody_listed_is_unknown() -> None:
 
 
 def trial(number: str, t0_s: float, t1_s: float) -> Interval:
-    return Interval(t0_s, t1_s, Label("interval", "trial", number, "annotations"))
+    return Interval(t0_s, t1_s, Label("file", "trial", number, "annotations"))
 
 
 @pytest.mark.parametrize(

@@ -46,9 +46,7 @@ def read_bids_channels(request: LabelRequest, _: NoParams) -> RecordingLabels:
         n_units += (
             reason != "type" and unit_uv is not None and signal.unit_uv not in {unit_uv, None}
         )
-    said = [
-        Label("file", _SAID[why], str(reasons[why]), SOURCE) for why in _SAID if reasons[why]
-    ]
+    said = [Label("file", _SAID[why], str(reasons[why]), SOURCE) for why in _SAID if reasons[why]]
     if n_units:
         said.append(Label("file", "units_sidecar", f"{n_units} disagree", SOURCE))
     return RecordingLabels(tuple(said))

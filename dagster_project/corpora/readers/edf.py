@@ -187,7 +187,7 @@ class EdfTraces:
         self._starts = tuple(s.start for s in picked)
         self._n_per_record = picked[0].n_per_record
         self._width = header.kind.sample_bytes
-        self._item = np.dtype("<i2") if self._width == 2 else np.dtype(("u1", (self._width,)))
+        self._item = np.dtype("<i2" if self._width == 2 else "<i4")
         self.runs = runs
         self.sfreq = Fraction(self._n_per_record) / header.record_s
         scales = np.array([s.scale for s in picked]) * np.array([[s.unit_uv] for s in picked])
@@ -196,32 +196,26 @@ class EdfTraces:
 
     def stored(self, start: int, stop: int) -> NDArray[Any]:
         """Return digital samples, int16 or for BDF int32, shape (n_channels, stop - start)."""
-        shape = (len(self._starts), stop - start)
-        if self._width == 2:
-            out = np.empty(shape, dtype="<i2")
-            self._fill(start, stop, out)
-            return out
-        out = np.empty(shape, dtype="<i4")
-        self._fill(start, stop, out.view("u1").reshape(*shape, 4)[..., 1:])
-        out >>= 8  # the three bytes stand in the upper ones, so their sign is the number's
+        out = np.empty((len(self._starts), stop - start), dtype=self._item)
+        self._fill(start, stop, out)
+        if self._width == 3:
+            out >>= 8  # the three bytes stand in the upper ones, so their sign is the number's
         return out
 
     def _fill(self, start: int, stop: int, out: NDArray[Any]) -> None:
-        """Copy items (n_channels, stop - start, bytes where they are no integers) into ``out``."""
+        """Copy items into ``out``, shape (n_channels, stop - start)."""
         n, size = self._n_per_record, self._header.record_samples
         if size * self._width > BLOCK_BYTES:
             self._fill_from_long_records(start, stop, out)
             return
         first, last = start // n, -(-stop // n)
-        items = self._pread(first * size, (last - first) * size)
-        records = items.reshape(last - first, size, *items.shape[1:])
+        records = self._pread(first * size, (last - first) * size).reshape(last - first, size)
         cut = slice(start - first * n, stop - first * n)
         for row, at in enumerate(self._starts):
             if start % n == 0 and stop % n == 0:
-                grid = out[row].reshape(last - first, n, *items.shape[1:])
-                grid[...] = records[:, at : at + n]
+                out[row].reshape(last - first, n)[...] = records[:, at : at + n]
             else:
-                out[row] = records[:, at : at + n].reshape(-1, *items.shape[1:])[cut]
+                out[row] = records[:, at : at + n].reshape(-1)[cut]
 
     def _fill_from_long_records(self, start: int, stop: int, out: NDArray[Any]) -> None:
         """Read each channel's own stretch where a whole record is more than a block."""
@@ -233,15 +227,22 @@ class EdfTraces:
                 out[row, a - start : b - start] = self._pread(offset, b - a)
 
     def _pread(self, first: int, n_samples: int) -> NDArray[Any]:
-        n_bytes = n_samples * self._width
-        raw = os.pread(self._fd, n_bytes, self._header.n_bytes + first * self._width)
+        """Return stored items; three-byte samples in the upper bytes of four, the lowest void.
+
+        Such an item begins a byte before its sample, which for the first one is the header's last.
+        """
+        n_before = self._item.itemsize - self._width
+        n_bytes = n_samples * self._width + n_before
+        at = self._header.n_bytes + first * self._width - n_before
+        raw = os.pread(self._fd, n_bytes, at)
         if len(raw) != n_bytes:
             raise CorpusError("truncated", "the file ended while it was being read")
-        return np.frombuffer(raw, dtype=self._item)
+        return np.ndarray((n_samples,), self._item, raw, strides=(self._width,))
 
     def to_uv(self, stored: NDArray[Any], out: NDArray[Any]) -> None:
         """Scale digital samples to float32 microvolts."""
-        np.multiply(stored, self._gain_uv, out=out, dtype=np.float32, casting="unsafe")
+        out[...] = stored
+        out *= self._gain_uv
         out += self._offset_uv
 
     def read_uv(self, start: int, stop: int, out: NDArray[Any]) -> None:
