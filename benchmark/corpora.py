@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -58,6 +58,8 @@ class Settings:
         Length of the samples, and of the files set against MNE-Python.
     streamed_h
         Length of the short and of the long recording memory is measured on.
+    formats
+        Samples made, all by default; corpora of another format that are not there stay unmeasured.
     """
 
     rounds: int = 3
@@ -65,6 +67,7 @@ class Settings:
     sample_minutes: float = 10.0
     floor_minutes: float = 30.0
     streamed_h: tuple[float, float] = (1.0, SHORT_H)
+    formats: tuple[str, ...] = tuple(SAMPLES)
 
     def __post_init__(self) -> None:
         if self.rounds < 1 or self.max_recordings < 1:
@@ -107,7 +110,8 @@ def bench_corpora(
         speeds, lines = bench.corpora(data_root)
         floors = bench.against_mne()
         streamed, notes = bench.streamed()
-    return CorporaReport(lines, speeds, floors | streamed, notes, _environment())
+    others = _others(speeds, lines)
+    return CorporaReport(lines, speeds, floors | streamed, others, notes, _environment())
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +120,11 @@ class _Bench:
     settings: Settings
     tell: Tell
 
-    def corpora(
-        self, data_root: Path | None
-    ) -> tuple[dict[str, Speed], tuple[CorpusLine, ...]]:
+    def corpora(self, data_root: Path | None) -> tuple[dict[str, Speed], tuple[CorpusLine, ...]]:
         """Measure each format once, then each corpus that is there."""
         from dagster_project.corpora.registry import corpora
 
-        speeds = {sample.key: self._sample(name) for name, sample in SAMPLES.items()}
+        speeds = {SAMPLES[name].key: self._sample(name) for name in self.settings.formats}
         lines = []
         for key in corpora():
             line, own = self._line(key, data_root)
@@ -147,13 +149,12 @@ class _Bench:
 
     def _line(self, key: str, data_root: Path | None) -> tuple[CorpusLine, Speed | None]:
         """Measure a corpus on its own files, or name the sample that stands for it."""
-        from dagster_project.corpora.readers.table import READERS
         from dagster_project.corpora.registry import corpus
         from dagster_project.corpora.shards import corpus_folder
 
         spec = corpus(key)
         reader, remark = spec.reader.name, ""
-        is_fast = not any(READERS[reader].is_guarded(Path(f"x{s}")) for s in spec.files.suffixes)
+        is_fast = _is_fast(reader, spec.files.suffixes)
         if data_root is not None and corpus_folder(spec, data_root):
             self.tell(f"corpus {key}")
             found = self._speed(key, data_root)
@@ -162,7 +163,7 @@ class _Bench:
                 return CorpusLine(key, reader, is_fast, "corpus", key, remark), found
             remark = remark or "its folder holds no recordings"
         sample = sample_of(spec)
-        if sample is None:
+        if sample not in self.settings.formats:
             return CorpusLine(key, reader, is_fast, "not measured", "", remark), None
         name = SAMPLES[sample].key
         return CorpusLine(key, reader, is_fast, "format sample", name, remark), None
@@ -274,6 +275,25 @@ def run_order(
         )
     answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return answer
+
+
+def _is_fast(reader: str, suffixes: Sequence[str]) -> bool:
+    """Whether files of these suffixes stream in the process, without a guarding child."""
+    from dagster_project.corpora.readers.table import READERS
+
+    return not any(READERS[reader].is_guarded(Path(f"x{suffix}")) for suffix in suffixes)
+
+
+def _others(measured: Collection[str], lines: Sequence[CorpusLine]) -> tuple[CorpusLine, ...]:
+    """Return a line for every sample that stands for no corpus."""
+    known = {line.speed for line in lines}
+    return tuple(
+        CorpusLine(
+            f"({s.meaning})", s.reader, _is_fast(s.reader, [s.suffix]), "format sample", s.key
+        )
+        for s in SAMPLES.values()
+        if s.key in measured and s.key not in known
+    )
 
 
 def _floor(goal: str, value: float, detail: str) -> FloorResult:

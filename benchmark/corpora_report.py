@@ -118,6 +118,8 @@ class CorporaReport:
         By corpus key, or by ``sample-<format>``.
     floors
         By goal and file, such as ``P4 EDF 256 Hz``.
+    others
+        Formats no corpus of the catalogue comes in.
     notes
         What was left out, and why.
     """
@@ -125,6 +127,7 @@ class CorporaReport:
     lines: tuple[CorpusLine, ...]
     speeds: Mapping[str, Speed]
     floors: Mapping[str, FloorResult]
+    others: tuple[CorpusLine, ...] = ()
     notes: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -160,15 +163,8 @@ _N_TEXT = 4
 
 
 def corpus_rows(report: CorporaReport) -> list[tuple[str, ...]]:
-    """Return a row of text for every corpus, and below them the samples that stand for others."""
-    rows = [_row(line, report.speeds.get(line.speed)) for line in report.lines]
-    known = {line.speed for line in report.lines}
-    unused = [name for name in report.speeds if name not in known]
-    rows += [
-        _row(CorpusLine(f"({name})", "", True, "format sample"), report.speeds[name])
-        for name in unused
-    ]
-    return rows
+    """Return a row of text for every corpus, then for the formats none of them comes in."""
+    return [_row(line, report.speeds.get(line.speed)) for line in (*report.lines, *report.others)]
 
 
 def _row(line: CorpusLine, speed: Speed | None) -> tuple[str, ...]:

@@ -86,9 +86,7 @@ class Sample:
         write_entry(root, self.key, self.reader, self.params, self.suffix)
 
 
-def write_entry(
-    root: Path, key: str, reader: str, params: dict[str, Any], suffix: str
-) -> None:
+def write_entry(root: Path, key: str, reader: str, params: dict[str, Any], suffix: str) -> None:
     """Write the catalogue entry of a folder ``root/key`` with one recording."""
     entry = {
         "key": key, "title": key, "citation": "made by the benchmark", "folders": [key],
@@ -146,10 +144,11 @@ def write_edf(
         Bytes of a sample, 2 or 3.
     """
     largest = 2 ** (8 * width - 1) - 1
+    physical = f"{largest * STEP_UV:.0f}"
     columns: tuple[tuple[int, list[str]], ...] = (
         (16, [f"EEG {name}-REF" for name in LABELS[:n_channels]]), (80, [""] * n_channels),
-        (8, ["uV"] * n_channels), (8, [f"{-largest * STEP_UV:.1f}"[:8]] * n_channels),
-        (8, [f"{largest * STEP_UV:.1f}"[:8]] * n_channels), (8, [str(-largest)] * n_channels),
+        (8, ["uV"] * n_channels), (8, [f"-{physical}"] * n_channels),
+        (8, [physical] * n_channels), (8, [str(-largest)] * n_channels),
         (8, [str(largest)] * n_channels), (80, [""] * n_channels),
         (8, [str(rate_hz)] * n_channels), (32, [""] * n_channels),
     )  # fmt: skip
@@ -164,7 +163,8 @@ def write_edf(
         for block in blocks(n_channels, rate_hz, seconds):
             records = block.reshape(n_channels, -1, rate_hz).transpose(1, 0, 2)
             stored = np.ascontiguousarray(records, dtype="<i2" if width == 2 else "<i4")
-            file.write(stored if width == 2 else stored.view("u1").reshape(-1, 4)[:, :3].tobytes())
+            raw = stored if width == 2 else stored.view("u1").reshape(-1, 4)[:, :3]
+            file.write(raw.tobytes())
 
 
 def _write_bdf(path: Path, rate_hz: int, seconds: int) -> None:

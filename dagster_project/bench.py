@@ -1,7 +1,7 @@
-"""What Dagster adds to the bare kernels, measured: the one part of a benchmark only the rim can run.
+"""The benchmarks as commands, and the one part only the rim can run: what Dagster adds.
 
 The same assets are run on the same shard twice: as plain functions, and as a job on an instance
-with its event log, checks, versions and metadata. The rest of the engine benchmark is in
+with its event log, checks, versions and metadata. The rest is in ``benchmark.corpora`` and
 ``benchmark.engine``.
 """
 
@@ -21,7 +21,7 @@ from pathlib import Path
 import dagster as dg
 
 from dagster_project.jobs import REBUILD_CORPUS
-from dagster_project.resources import Workspace
+from dagster_project.resources import DATA_VARIABLE, Workspace
 
 SHARD = "simulated-01-of-02"
 CHAIN = (
@@ -45,6 +45,41 @@ def run_engine_bench(*, minutes: float, rounds: int, is_json: bool) -> int:
         from rich.console import Console
 
         Console().print(report_table(report))
+    return 0
+
+
+def run_corpora_bench(*, data: str | None, is_long: bool, rounds: int, is_json: bool) -> int:
+    """Run ``neurogloss bench corpora`` and print its report.
+
+    Parameters
+    ----------
+    data
+        Data root; None takes the variable's, and without it only samples are measured.
+    is_long
+        Whether memory is measured over a day.
+    rounds, is_json
+        Rounds of each step, and how the report is printed.
+    """
+    from rich.console import Console
+
+    from benchmark.corpora import LONG_H, SHORT_H, Settings, bench_corpora
+    from benchmark.corpora_report import report_tables
+
+    root = data or os.environ.get(DATA_VARIABLE)
+    errors = Console(stderr=True)
+    report = bench_corpora(
+        Path(root) if root else None,
+        settings=Settings(rounds=rounds, streamed_h=(1.0, LONG_H if is_long else SHORT_H)),
+        on_progress=lambda step: errors.print(f"{step} ...", style="dim"),
+    )
+    if is_json:
+        sys.stdout.write(json.dumps(report.to_json(), indent=1) + "\n")
+        return 0
+    shown = Console()
+    for table in report_tables(report):
+        shown.print(table)
+    for miss in report.misses():
+        shown.print(f"Below the floor: {miss}.")
     return 0
 
 

@@ -65,12 +65,18 @@ def _parser() -> argparse.ArgumentParser:
     estimate.set_defaults(command=_estimate)
 
     bench = rooms.add_parser("bench", help="measure")
-    benches = bench.add_subparsers(required=True, metavar="{engine}")
+    benches = bench.add_subparsers(required=True, metavar="{engine,corpora}")
     engine = benches.add_parser("engine", help="throughput against a paper-style baseline")
     engine.add_argument("--json", action="store_true", help="machine-readable")
     engine.add_argument("--minutes", type=float, default=5.0, help="minutes of EEG (default: 5)")
     engine.add_argument("--rounds", type=int, default=3, help="interleaved rounds (default: 3)")
     engine.set_defaults(command=_bench_engine)
+    speeds = benches.add_parser("corpora", help="speed of every corpus, and the read path's floors")
+    speeds.add_argument("--data", help="data root of real corpora (default: $NEUROGLOSS_DATA)")
+    speeds.add_argument("--json", action="store_true", help="machine-readable")
+    speeds.add_argument("--long", action="store_true", help="measure memory over 24 h, not 2")
+    speeds.add_argument("--rounds", type=int, default=3, help="rounds of each step (default: 3)")
+    speeds.set_defaults(command=_bench_corpora)
     return parser
 
 
@@ -111,6 +117,14 @@ def _bench_engine(options: argparse.Namespace) -> int:
     from dagster_project.bench import run_engine_bench
 
     return run_engine_bench(minutes=options.minutes, rounds=options.rounds, is_json=options.json)
+
+
+def _bench_corpora(options: argparse.Namespace) -> int:
+    from dagster_project.bench import run_corpora_bench
+
+    return run_corpora_bench(
+        data=options.data, is_long=options.long, rounds=options.rounds, is_json=options.json
+    )
 
 
 if __name__ == "__main__":

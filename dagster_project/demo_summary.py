@@ -72,10 +72,11 @@ def show(
 def _corpora(store: TableStore) -> RichTable:
     table = RichTable("corpus", "recordings", "rejected", "subjects", "segments", "hours",
                       title="What was read")  # fmt: skip
+    n_absent = 0
     for spec in corpora().values():
         shards = [s for s in store.partitions("recordings") if corpus_of(s).key == spec.key]
         if not shards:
-            table.add_row(spec.title, "-", "-", "-", "-", "not present")
+            n_absent += 1
             continue
         frame = store.read_many("recordings", shards, ["subject_id", "status", "is_simulated"])
         cut = [m for s in shards if (m := store.manifest("segments", s)) is not None]
@@ -89,6 +90,7 @@ def _corpora(store: TableStore) -> RichTable:
             str(n_segments),
             f"{n_segments * SEGMENT_HOURS:.2f}",
         )
+    table.add_row(f"{n_absent} more corpora", "-", "-", "-", "-", "not present")
     return table
 
 

@@ -28,6 +28,12 @@ WEEKLY = dg.FreshnessPolicy.time_window(
 )
 """Segments are rebuilt weekly by schedule; a fortnight without one is a broken promise."""
 
+# entries of the catalogue are not in it: one corpus' entry must not make the others stale. The sensor
+# sees an entry change, and provenance names it.
+_READING = ("dagster_project/corpora/readers", "dagster_project/corpora/labels")
+_RECORDINGS_CODE = ("dagster_project/corpora/inventory.py", *_READING)
+_SEGMENTS_CODE = ("dagster_project/corpora/segments.py", *_READING)
+
 _CORPORA = Grain("corpora", ("polars", "parquet"))
 _SIMULATION = Grain("corpora", ("python", "file"), simulations)
 _OVERVIEW = Grain("corpora", ("python",), lambda: None)
@@ -117,7 +123,7 @@ def simulated_corpus(
 
 @_CORPORA.asset(
     "recordings",
-    code=("dagster_project/corpora",),
+    code=_RECORDINGS_CODE,
     deps=[dg.AssetDep("simulated_corpus", partition_mapping=simulations_to_shards())],
 )
 def recordings(
@@ -144,10 +150,11 @@ def recordings(
         {"recordings": found.recordings, "recording_rejects": found.rejects},
         provenance={
             "corpus": spec.key,
+            "entry": spec.digest,
             "licence": spec.licence.id,
             "seed": config.seed,
             "max_recordings": config.max_recordings,
-            "code": provenance.code_version("dagster_project/corpora"),
+            "code": provenance.code_version(*_RECORDINGS_CODE),
         },
         hours=sum(r["duration_s"] for r in accepted) / 3600,
         metadata={
@@ -165,7 +172,7 @@ def recordings(
 
 @_CORPORA.asset(
     "segments",
-    code=("dagster_project/corpora",),
+    code=_SEGMENTS_CODE,
     deps=["recordings"],
     freshness=WEEKLY,
     pool="edf_read",
@@ -190,7 +197,8 @@ def segments(
         {"segments": frame, "segment_rejects": cut.rejects},
         provenance={
             "corpus": spec.key,
-            "code": provenance.code_version("dagster_project/corpora"),
+            "entry": spec.digest,
+            "code": provenance.code_version(*_SEGMENTS_CODE),
             **provenance.inputs(store, ["recordings"], shard),
         },
         hours=frame.num_rows * SEGMENT_HOURS,

@@ -55,7 +55,10 @@ def shared_people(recordings: pl.DataFrame) -> list[Row]:
 
 
 def same_samples(recordings: pl.DataFrame) -> list[Row]:
-    """Return accepted recordings with equal sample hashes, each with the first of its kind."""
+    """Return recordings with equal sample hashes, each with the first of its kind.
+
+    Those already dropped as duplicates count too: their owner's other recordings are still there.
+    """
     found = []
     doubled = recordings.filter(pl.col("sha256").is_duplicated() & pl.col("sha256").is_not_null())
     for _, frame in doubled.sort("corpus", "recording_id").group_by("sha256", maintain_order=True):
@@ -156,9 +159,12 @@ def leakage(recordings: pl.DataFrame, landmarks: pl.DataFrame) -> list[Row]:
         Rows of table ``fingerprints`` of all shards.
     """
     accepted = recordings.filter(pl.col("status") == "accepted")
+    doubled = recordings.filter(
+        (pl.col("status") == "accepted") | (pl.col("reject_cause") == "duplicate")
+    )
     return [
         *shared_people(accepted),
-        *same_samples(accepted),
+        *same_samples(doubled),
         *same_signal(accepted, landmarks),
         *exposed_tests(accepted),
     ]

@@ -26,7 +26,7 @@ class ShardFiles:
     Parameters
     ----------
     fingerprint
-        Changes whenever a file appears, changes or goes.
+        Changes whenever a file appears, changes or goes, or the corpus' entry reads it otherwise.
     files
         Size and modification time in ns by hashed path.
     n_recordings
@@ -38,8 +38,8 @@ class ShardFiles:
     n_recordings: int
 
 
-def _fingerprint(files: Mapping[str, tuple[int, int]]) -> str:
-    text = json.dumps(sorted(files.items()))
+def _fingerprint(spec: CorpusSpec, files: Mapping[str, tuple[int, int]]) -> str:
+    text = json.dumps([spec.digest, sorted(files.items())])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -69,7 +69,7 @@ def _shards(spec: CorpusSpec, root: Path) -> dict[str, ShardFiles]:
     for shard, files in shards.items():
         if n_recordings[shard]:
             files.update(shared)
-    return {k: ShardFiles(_fingerprint(f), f, n_recordings[k]) for k, f in shards.items()}
+    return {k: ShardFiles(_fingerprint(spec, f), f, n_recordings[k]) for k, f in shards.items()}
 
 
 def fingerprints(data_root: Path, corpora: Iterable[str]) -> dict[str, ShardFiles]:

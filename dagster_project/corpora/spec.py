@@ -8,6 +8,7 @@ This module holds the shape of an entry and the questions it answers by itself. 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from functools import cached_property
@@ -312,6 +313,13 @@ class CorpusSpec(Entry):
     @cached_property
     def _ignored(self) -> tuple[re.Pattern[str], ...]:
         return tuple(map(re.compile, self.files.ignored))
+
+    @property
+    def digest(self) -> str:
+        """Hash of all that shapes rows: what is only told to people does not count."""
+        shown = {"title", "citation", "access", "expected", "published_windows", "doubts", "notes"}
+        text = self.model_dump_json(exclude=shown)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def is_recording_name(self, path: str) -> bool:
         """Whether a path below the corpus folder must be accounted for as a recording."""

@@ -132,10 +132,11 @@ def plant_table(path: Path, is_loud: bool, age: int | None) -> None:
     ages = [i for i, name in enumerate(head) if name.strip().lower().startswith("age")]
     words = [i for i, name in enumerate(head) if name.strip().lower() in LOUD_COLUMNS]
     for number, row in enumerate(body):
+        row += [""] * (len(head) - len(row))
         for i in ages:
-            row[i] = _years(row[i], age) if i < len(row) else row[i]
+            row[i] = _years(row[i], age)
         for i in words if is_loud and number % 3 == 1 else ():
-            row[i] = f"{NAME} {BORN}" if i < len(row) else row[i]
+            row[i] = f"{NAME} {BORN}"
         row.append(ALL)
     free = "".join(c if c.isalnum() or c in " -" else " " for c in f"remark {NAME}")
     lines = [delimiter.join(cells) for cells in ([*head, free], *body)]

@@ -19,7 +19,7 @@ from planting import NAME, TRACES, plant, plant_names, traces
 from dagster_project.corpora.batches import segment_batches
 from dagster_project.corpora.registry import corpus
 from dagster_project.corpora.shards import corpus_folder
-from dagster_project.corpora.spec import Choice, CorpusSpec
+from dagster_project.corpora.spec import CorpusSpec
 from dagster_project.tables.store import TableStore
 from detectors.merge import merge_shard
 from detectors.rows import finding_row, judgement_row
@@ -72,6 +72,8 @@ class Log(logging.Handler):
         self.seen: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.name.startswith("fsspec") and not traces(record.getMessage()):
+            return  # names the store's own files at DEBUG, which are hashes below its own root
         self.seen.append(f"{record.getMessage()} {record.args!r} {record.exc_info!r}")
 
 
@@ -128,7 +130,7 @@ def text_tables(segments: pl.DataFrame, spy: Spy) -> dict[str, list[dict[str, An
     for batch in segment_batches(segments):
         spectra = spectral_features(batch)
         spectral += spectra.rows(batch)
-        spatial += spatial_features(batch).rows()
+        spatial += spatial_features(batch).rows(batch)
         found.append(rule_findings(batch, spectra))
     rules = RuleResult.joined(found)
     pages = segments.select("segment_id", "channel_schema", "mask", "recorded_s").to_dicts()
@@ -174,7 +176,7 @@ def run(spec: CorpusSpec, root: Path, target: Path) -> Said:
             for frame in store.iter_frames(table.name, partition)
             for row in frame.drop("signal", strict=False).to_dicts()
         ]
-        for table in target.iterdir()
+        for table in sorted(target.iterdir())
     }
     files = {p.relative_to(target).as_posix(): p.read_bytes() for p in target.rglob("*.*")}
     return Said(shards, rows, {k: v for k, v in files.items() if v}, [*log.seen, *spy.seen])

@@ -16,7 +16,7 @@ LABEL = {"scope": "split", "name": "official", "value": "test", "source": "path"
 def recording(key: str, corpus: str, subject: str, split: str, **more: Any) -> dict[str, Any]:
     row = {
         "recording_id": key, "corpus": corpus, "subject_id": subject, "split": split,
-        "status": "accepted", "sha256": key, "labels": [], "duration_s": 60.0,
+        "status": "accepted", "reject_cause": None, "sha256": key, "labels": [], "duration_s": 60.0,
     }  # fmt: skip
     return {**row, **more}
 
@@ -24,7 +24,7 @@ def recording(key: str, corpus: str, subject: str, split: str, **more: Any) -> d
 def frame(*rows: dict[str, Any]) -> pl.DataFrame:
     fields = ("scope", "name", "value", "source")
     labels = pl.List(pl.Struct(dict.fromkeys(fields, pl.String)))
-    return pl.DataFrame(list(rows), schema_overrides={"labels": labels})
+    return pl.DataFrame(list(rows), schema_overrides={"labels": labels, "reject_cause": pl.String})
 
 
 def kinds(found: list[dict[str, Any]]) -> list[tuple[str, str, str, int, bool]]:
@@ -51,7 +51,18 @@ def test_equal_samples_under_two_identities_cross_splits() -> None:
     rows = frame(
         recording("r1", "mdd-64", "s1", "train", sha256="x"),
         recording("r2", "mdd-64", "s2", "test", sha256="x"),
-        recording("r3", "mdd-64", "s3", "test", sha256="x", status="rejected"),
+        recording(
+            "r3", "mdd-64", "s3", "test", sha256="x", status="rejected", reject_cause="empty"
+        ),
+    )
+    assert kinds(leakage(rows, NO_LANDMARKS)) == [("same_samples", "mdd-64", "mdd-64", 1, True)]
+
+
+def test_a_dropped_duplicate_still_names_its_owner() -> None:
+    dropped = {"sha256": "x", "status": "rejected", "reject_cause": "duplicate"}
+    rows = frame(
+        recording("r1", "mdd-64", "s1", "train", sha256="x"),
+        recording("r2", "mdd-64", "s2", "test", **dropped),
     )
     assert kinds(leakage(rows, NO_LANDMARKS)) == [("same_samples", "mdd-64", "mdd-64", 1, True)]
 

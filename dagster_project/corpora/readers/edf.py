@@ -34,7 +34,7 @@ from dagster_project.corpora.readers.mne import MneRecording, reopen_edf
 from dagster_project.corpora.readers.types import Annotation, Run, Signal
 from dagster_project.corpora.spec import NoParams
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 2 << 20
 """Bytes read at once: a block and its scaled copy stay in a core's cache."""
 
 _TAL_HEAD = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\Z")
