@@ -26,12 +26,12 @@ from benchmark.corpora_samples import SAMPLES, sample_of, write_edf, write_entry
 from benchmark.engine import PINS
 from benchmark.errors import BenchmarkError
 
-FLOOR_FILES: tuple[tuple[str, str, int, int], ...] = (
-    ("EDF 256 Hz", ".edf", 256, 2),
-    ("EDF 500 Hz", ".edf", 500, 2),
-    ("BDF 512 Hz", ".bdf", 512, 3),
-)
-"""Name, suffix, rate and bytes of a sample of the files set against MNE-Python."""
+FLOOR_FILES: Mapping[str, tuple[str, int, int]] = {
+    "EDF 256 Hz": (".edf", 256, 2),
+    "EDF 500 Hz": (".edf", 500, 2),
+    "BDF 512 Hz": (".bdf", 512, 3),
+}
+"""Suffix, rate and bytes of a sample of the files set against MNE-Python."""
 N_STREAMED = 19
 STREAMED_HZ = 256
 LONG_H, SHORT_H = 24.0, 2.0
@@ -60,6 +60,8 @@ class Settings:
         Length of the short and of the long recording memory is measured on.
     formats
         Samples made, all by default; corpora of another format that are not there stay unmeasured.
+    floor_files
+        Names of :data:`FLOOR_FILES` that are set against MNE-Python.
     """
 
     rounds: int = 3
@@ -68,6 +70,7 @@ class Settings:
     floor_minutes: float = 30.0
     streamed_h: tuple[float, float] = (1.0, SHORT_H)
     formats: tuple[str, ...] = tuple(SAMPLES)
+    floor_files: tuple[str, ...] = tuple(FLOOR_FILES)
 
     def __post_init__(self) -> None:
         if self.rounds < 1 or self.max_recordings < 1:
@@ -179,7 +182,8 @@ class _Bench:
         """Set reading and filtering against MNE-Python (P3, P4)."""
         found: dict[str, FloorResult] = {}
         seconds = max(1, round(60 * self.settings.floor_minutes))
-        for name, suffix, rate_hz, width in FLOOR_FILES:
+        for name in self.settings.floor_files:
+            suffix, rate_hz, width = FLOOR_FILES[name]
             self.tell(f"{name} against MNE-Python")
             path = self.folder / f"floor{suffix}"
             write_edf(path, rate_hz, seconds, width=width)

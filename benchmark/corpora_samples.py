@@ -27,7 +27,9 @@ LABELS = tuple(label.removeprefix("EEG ").removesuffix("-REF") for label in chan
 NAME = "s01"
 """File name, and so the subject, of every sample."""
 TRIAL_S = 12
-"""Length of a sentence or trial where the format stores those."""
+"""Length of a sentence, where the format stores those; every sample has a whole number of it."""
+LONG_TRIAL_S = 60
+"""Least length of a trial of plain arrays (a film clip of SEED has minutes)."""
 _LARGEST_STEP = 500
 _BLOCK_S = 60
 
@@ -77,7 +79,7 @@ class Sample:
         root
             Data root; the entry goes to ``root/entries``.
         minutes
-            Length asked for; whole trials of :data:`TRIAL_S` seconds are written, one at least.
+            Length asked for; a whole number of :data:`TRIAL_S` is written, one at least.
         """
         seconds = max(1, round(minutes * self.share * 60 / TRIAL_S)) * TRIAL_S
         folder = root / self.key
@@ -238,9 +240,10 @@ def _write_csv(path: Path, rate_hz: int, seconds: int) -> None:
 def _write_matlab(path: Path, rate_hz: int, seconds: int) -> None:
     from scipy.io import savemat
 
+    n_trials = max(1, seconds // LONG_TRIAL_S)
     trials = {
-        f"x_eeg{i + 1}": STEP_UV * steps(N_CHANNELS, rate_hz * TRIAL_S, seed=i)
-        for i in range(seconds // TRIAL_S)
+        f"x_eeg{i + 1}": STEP_UV * steps(N_CHANNELS, rate_hz * seconds // n_trials, seed=i)
+        for i in range(n_trials)
     }
     savemat(path, trials, appendmat=False, do_compression=True)
 

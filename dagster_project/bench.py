@@ -28,6 +28,8 @@ CHAIN = (
     "recordings", "segments", "fingerprints", "spectral_features", "spatial_features", "waveform_events",
     "rule_findings", "findings", "captions", "questions",
 )  # fmt: skip
+WIDE = 190
+"""Columns of a table that goes to a file or a pipe."""
 
 
 def run_engine_bench(*, minutes: float, rounds: int, is_json: bool) -> int:
@@ -75,7 +77,7 @@ def run_corpora_bench(*, data: str | None, is_long: bool, rounds: int, is_json: 
     if is_json:
         sys.stdout.write(json.dumps(report.to_json(), indent=1) + "\n")
         return 0
-    shown = Console()
+    shown = Console(width=None if sys.stdout.isatty() else WIDE)
     for table in report_tables(report):
         shown.print(table)
     for miss in report.misses():

@@ -109,11 +109,9 @@ def _plant_records(raw: bytearray, labels: list[str], counts: list[int]) -> None
 
 
 def _years(cell: str, age: int | None) -> str:
-    try:
-        float(cell)
-    except ValueError:
-        return cell if age is None or "-" not in cell else f"{age - age % 5}-{age - age % 5 + 5}"
-    return cell if age is None else str(age)
+    if age is None or not any(c.isdigit() for c in cell):
+        return cell
+    return f"{age - age % 5}-{age - age % 5 + 5}" if "-" in cell else str(age)
 
 
 def plant_table(path: Path, is_loud: bool, age: int | None) -> None:
@@ -123,7 +121,7 @@ def plant_table(path: Path, is_loud: bool, age: int | None) -> None:
     if text.startswith("#"):
         path.write_text(text.replace("\n", f"\n# {ALL}\n# patient = {NAME}\n", 1))
         return
-    delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
     rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
     is_headed = any(c.isalpha() for c in "".join(rows[0]))
     if not is_headed or (path.name.endswith("_data.csv") and not is_loud):
@@ -139,8 +137,9 @@ def plant_table(path: Path, is_loud: bool, age: int | None) -> None:
             row[i] = f"{NAME} {BORN}"
         row.append(ALL)
     free = "".join(c if c.isalnum() or c in " -" else " " for c in f"remark {NAME}")
-    lines = [delimiter.join(cells) for cells in ([*head, free], *body)]
-    path.write_bytes((mark + "\n".join(lines) + "\n").encode())
+    written = io.StringIO()
+    csv.writer(written, delimiter=delimiter, lineterminator="\n").writerows([[*head, free], *body])
+    path.write_bytes((mark + written.getvalue()).encode())
 
 
 LOUD_COLUMNS = {
@@ -154,7 +153,11 @@ def plant_json(path: Path, is_loud: bool, age: int | None) -> None:
     said |= {"InstitutionName": HOME, "SubjectArtefactDescription": ALL, "Authors": [NAME]}
     said |= {"Levels": {NAME: PHONE}, "DeviceSerialNumber": NUMBER}
     if is_loud:
-        said |= {"EEGReference": f"{NAME} Cz", "PowerLineFrequency": BORN, "SamplingFrequency": BORN}
+        said |= {
+            "EEGReference": f"{NAME} Cz",
+            "PowerLineFrequency": BORN,
+            "SamplingFrequency": BORN,
+        }
     path.write_text(json.dumps(said))
 
 
@@ -169,18 +172,20 @@ def plant_text(path: Path, is_loud: bool, age: int | None) -> None:
     elif "," not in head and "\t" not in head and "version" not in head:
         text = f"{text.rstrip()}\n\n{ALL}\n"
     if is_loud:
-        text = f"{text.rstrip()}\n{NAME} {BORN}\n"
-        text = text.replace("Lights off", f"{NAME}").replace("Stage - ", f"{NAME} ")
+        if "Lights off" in text:  # a scoring whose rows may say anything
+            text = text.replace("Lights off", f"{NAME} {BORN}")
+        else:
+            text = f"{text.rstrip()}\n{NAME} {BORN}\n"
     path.write_bytes(text.encode())
 
 
 def plant_people(path: Path, is_loud: bool, age: int | None) -> None:
     """CHB-MIT's table of cases."""
     lines = path.read_bytes().decode().splitlines()
-    body = [[*line.split("\t"), ALL] for line in lines if line]
+    body = [line.split("\t") for line in lines if line]
     for row in body[1:] if age is not None else ():
         row[2] = str(age)
-    path.write_text("\r\n".join("\t".join(row) for row in body) + "\r\n")
+    path.write_text("\r\n".join("\t".join(row) for row in [*body, [ALL]]) + "\r\n")
 
 
 def plant_comments(path: Path, is_loud: bool, age: int | None) -> None:
@@ -284,7 +289,10 @@ def plant_xls(path: Path, is_loud: bool, age: int | None) -> None:
     book = xlwt.Workbook()
     sheet = book.add_sheet(NAME)
     column = next(
-        j for i in range(2) for j in range(rows.ncols) if str(rows.cell_value(i, j)).lower() == "age"
+        j
+        for i in range(2)
+        for j in range(rows.ncols)
+        if str(rows.cell_value(i, j)).lower() == "age"
     )
     for i in range(rows.nrows):
         for j in range(rows.ncols):
@@ -293,6 +301,18 @@ def plant_xls(path: Path, is_loud: bool, age: int | None) -> None:
             sheet.write(i, j, age if is_age else value)
         sheet.write(i, rows.ncols, ALL)
     book.save(path)
+
+
+def plant_set73(path: Path) -> None:
+    """EEGLAB 7.3: fields beside the others, attributes, and the text in front of the HDF5 part."""
+    with h5py.File(path, "r+") as file:
+        file.attrs["patient"] = NAME
+        for name in ("subject", "comments", "history"):
+            codes = np.frombuffer(ALL.encode("utf-16-le"), "<u2").reshape(-1, 1)
+            item = file["EEG"].create_dataset(name, data=codes)
+            item.attrs["MATLAB_class"] = np.bytes_("char")
+    raw = path.read_bytes()
+    path.write_bytes(raw[:10] + f" {NAME} {BORN} {NUMBER}".encode().ljust(106) + raw[116:])
 
 
 Planter = Callable[[Path, bool, int | None], None]
@@ -326,8 +346,11 @@ def plant(root: Path, is_loud: bool, age: int | None = OLD_YEARS) -> None:
 
 
 def plant_names(folder: Path, below: str) -> Iterator[str]:
-    """Copy a recording below a folder and under a file name that name a person."""
-    free = folder / f"{NAME} {BORN}" / below
+    """Copy a recording below a folder and under a file name that name a person.
+
+    The folder comes last in order, so that the recording itself is no repetition of the copy.
+    """
+    free = folder / f"zz {NAME} {BORN}" / below
     free.parent.mkdir(parents=True)
     shutil.copy(folder / below, free)
     yield free.relative_to(folder).as_posix()

@@ -1,20 +1,44 @@
 from __future__ import annotations
 
+import datetime
 import logging
 import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import mne
+import numpy as np
 import polars as pl
 import pytest
 from every_corpus import KEYS, Shard, recording_files, recordings, segment_rows, take_in, write_all
-from planting import NAME, TRACES, plant, plant_names, traces
+from formats.cnt import CntSpec
+from formats.cnt import write as write_cnt
+from formats.edf import noise_uv, write_eeg
+from formats.eeglab import SetSpec, write_set73
+from numpy.typing import NDArray
+from planting import (
+    ALL,
+    BORN,
+    DOCTOR,
+    HOME,
+    NAME,
+    NUMBER,
+    PHONE,
+    TRACES,
+    plant,
+    plant_cnt,
+    plant_edf,
+    plant_names,
+    plant_set73,
+    traces,
+)
 
 from dagster_project.corpora.batches import segment_batches
 from dagster_project.corpora.registry import corpus
@@ -26,7 +50,7 @@ from detectors.rows import finding_row, judgement_row
 from detectors.rules import rule_findings
 from detectors.spatial import spatial_features
 from detectors.spectra import spectral_features
-from detectors.types import RuleResult
+from detectors.types import CANONICAL19, RuleResult
 from prompts.captions import caption_rows
 from prompts.dialogues import dialogue_rows
 from prompts.facts import facts_of_shard, with_history
@@ -35,6 +59,7 @@ from prompts.questions import question_rows
 from prompts.teachers.base import Estimate, TeacherReply, TeacherRequest
 from prompts.teachers.template import TemplateTeacher
 
+SFREQ_HZ = 250
 PAGES = 4
 """Pages of a corpus text is written about; words come from few places, however many pages."""
 MACHINE = re.compile(r"(?<![a-z0-9])/(?:tmp|home|root|users|var|work)/|\\users\\|pytest-of-", re.I)
@@ -79,12 +104,13 @@ class Log(logging.Handler):
 
 @contextmanager
 def everything_said(log: Log) -> Iterator[None]:
-    """Listen to every logger and to what this and child processes write to standard error."""
+    """Listen to every logger, to warnings, and to the standard error of this and child processes."""
     root = logging.getLogger()
     level = root.level
     root.addHandler(log)
     root.setLevel(logging.DEBUG)
-    with tempfile.TemporaryFile("w+b") as file:
+    with tempfile.TemporaryFile("w+b") as file, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
         sys.stderr.flush()
         before = os.dup(2)
         os.dup2(file.fileno(), 2)
@@ -93,6 +119,7 @@ def everything_said(log: Log) -> Iterator[None]:
         finally:
             os.dup2(before, 2)
             os.close(before)
+            log.seen += [str(warning.message) for warning in warned]
             root.removeHandler(log)
             root.setLevel(level)
         file.seek(0)
@@ -167,7 +194,9 @@ def run(spec: CorpusSpec, root: Path, target: Path) -> Said:
         full = max(shards, key=lambda shard: shard.segments.num_rows).key
         pages = store.read("segments", full)
         if len(pages):
-            for name, rows in text_tables(pages.gather_every(max(1, len(pages) // PAGES)), spy).items():
+            for name, rows in text_tables(
+                pages.gather_every(max(1, len(pages) // PAGES)), spy
+            ).items():
                 store.write(name, full, rows)
     rows = {
         table.name: [
@@ -200,7 +229,9 @@ def assert_nobody_is_named(said: Said, *roots: Path) -> None:
                 for text in texts_of(cell)
                 if (what := told(text))
             ]
-    found += [("log or payload", "", text[:300], what) for text in said.texts if (what := told(text))]
+    found += [
+        ("log or payload", "", text[:300], what) for text in said.texts if (what := told(text))
+    ]
     bare = {k: v for k, v in said.files.items() if not k.startswith("recordings/")}
     for name, raw in bare.items():
         found += [(name, "bytes", "", [t]) for t in TRACES if t.encode() in raw.lower()]
@@ -210,13 +241,6 @@ def assert_nobody_is_named(said: Said, *roots: Path) -> None:
         assert not row["path"].startswith(("/", "\\"))
         assert ".." not in row["path"].split("/")
         assert not [m for m in machine if m in row["path"].lower()]
-
-
-@pytest.fixture(scope="module")
-def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("clean")
-    write_all(root)
-    return root
 
 
 def planted(base: Path, is_loud: bool) -> Path:
@@ -265,6 +289,81 @@ def test_nothing_planted_where_labels_are_read_comes_out(
     assert_nobody_is_named(said, loud, tmp_path)
     assert said.rows["recordings"]
     assert segment_rows(said.shards) or said.rows["recording_rejects"]
+
+
+def write_cnt_file(path: Path) -> None:
+    events = ((2000, 3), (9000, 7))
+    write_cnt(path, CntSpec(CANONICAL19, noise_steps(), events=events, sfreq_hz=SFREQ_HZ))
+    plant_cnt(path, True, None)
+
+
+def write_bdf_file(path: Path) -> None:
+    notes = [(5.0, 1.0, f"seen by {DOCTOR}"), (9.0, None, NAME)]
+    write_eeg(path, CANONICAL19, annotations=notes, is_plus=True, is_bdf=True)
+    plant_edf(path, True, None)
+
+
+def write_set73_file(path: Path) -> None:
+    data = noise_uv(19, 30, SFREQ_HZ)
+    events = [(NAME, 100.0, 1.0), (f"born {BORN}", 900.0, None)]
+    write_set73(path, SetSpec(data, CANONICAL19, SFREQ_HZ, events))
+    plant_set73(path)
+
+
+def write_fif_file(path: Path) -> None:
+    data = noise_uv(19, 30, SFREQ_HZ) * 1e-6
+    raw = mne.io.RawArray(
+        data, mne.create_info(list(CANONICAL19), SFREQ_HZ, "eeg"), verbose="ERROR"
+    )
+    first, last = NAME.split()
+    raw.info["subject_info"] = {
+        "his_id": NUMBER, "first_name": first, "last_name": last,
+        "birthday": datetime.date.fromisoformat(BORN),
+    }  # fmt: skip
+    raw.info["description"], raw.info["experimenter"] = ALL, DOCTOR
+    raw.set_annotations(mne.Annotations([2.0, 9.0], [1.0, 1.0], [NAME, f"{HOME} {PHONE}"]))
+    raw.save(path, verbose="ERROR")
+
+
+def noise_steps() -> NDArray[np.int64]:
+    return np.rint(10 * noise_uv(19, 30, SFREQ_HZ)).astype(np.int64)
+
+
+@pytest.mark.parametrize(
+    ("reader", "suffix", "write"),
+    [
+        ("cnt", ".cnt", write_cnt_file),
+        ("edf", ".bdf", write_bdf_file),
+        ("eeglab", ".set", write_set73_file),
+        ("mne", "_eeg.fif", write_fif_file),
+    ],
+    ids=["neuroscan", "bdf-plus", "eeglab-7.3", "fif"],
+)
+def test_formats_no_tree_has_tell_nobody_either(
+    reader: str, suffix: str, write: Callable[[Path], None], tmp_path: Path
+) -> None:
+    base = corpus("eegmat")
+    files = {"suffixes": (suffix,), "pattern": rf"(?P<subject>P\d){suffix}$", "ignored": ()}
+    eyes = {"name": "eyes", "values": {"eyes open": "open"}}
+    spec = base.model_copy(
+        update={
+            "files": base.files.model_copy(update=files),
+            "reader": Choice(name=reader),
+            "labels": (Choice(name="annotations", params={"labels": [eyes]}),),
+        }
+    )
+    folder = tmp_path / "data" / spec.folders[0]
+    folder.mkdir(parents=True)
+    write(folder / f"P1{suffix}")
+    broken = (folder / f"P1{suffix}").read_bytes()
+    (folder / f"P2{suffix}").write_bytes(broken[: len(broken) // 3])
+    (folder / f"{NAME}{suffix}").write_bytes(broken)
+    said = run(spec, tmp_path / "data", tmp_path / "store")
+    assert_nobody_is_named(said, tmp_path)
+    status = [row["status"] for row in said.rows["recordings"]]
+    assert status.count("accepted") == 1
+    assert len(status) == 3
+    assert said.rows["narratives"]
 
 
 def test_the_search_finds_what_is_there() -> None:

@@ -42,7 +42,7 @@ FAMILIES = {
     "ad65": ("ad65", "ds006036"),
     "dreams-excerpts": ("dreams-artifacts", "dreams-kcomplexes", "dreams-spindles"),
 }
-POOLED = {"eegmat", "ds006036", "adhd-child"}
+POOLED = {"eegmat", "ds006036"}
 """Read by two workers: a pool of processes, and guarded children; starting more takes long."""
 
 TakenIn = Callable[[str], tuple[Shard, ...]]
@@ -290,7 +290,9 @@ def test_everything_lies_inside_its_segment(key: str, taken_in: TakenIn) -> None
             assert set(event["channels"]) == {c.strip() for c in event["channels"]}
             assert all(0 < len(channel) <= 16 for channel in event["channels"])
             assert event["source"]
-        stages = {x["value"] for x in row["labels"] if (x["scope"], x["name"]) == ("epoch", "stage")}
+        stages = {
+            x["value"] for x in row["labels"] if (x["scope"], x["name"]) == ("epoch", "stage")
+        }
         assert row["stage_context"] is None or row["stage_context"] in stages
 
 

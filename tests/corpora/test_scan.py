@@ -112,3 +112,12 @@ def test_a_root_that_is_not_there_is_an_error_not_a_withdrawal(tmp_path: Path) -
     with pytest.raises(CorpusError) as caught:
         fingerprints(tmp_path / "unmounted", KEYS)
     assert caught.value.cause == "data_root"
+
+
+def test_what_an_entry_tells_people_is_not_part_of_its_digest() -> None:
+    spec = corpus("eegmat")
+    told = spec.model_copy(update={"notes": "told to people", "title": "another"})
+    read = spec.model_copy(update={"line_freq_hz": 60.0})
+    assert told.digest == spec.digest
+    assert read.digest != spec.digest
+    assert corpus("eegmmidb").digest != spec.digest

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +24,7 @@ from pydantic import Field, model_validator
 
 from dagster_project.corpora.errors import CorpusError
 from dagster_project.corpora.readers.trials import UV_PER_UNIT, rate_of
-from dagster_project.corpora.readers.types import Annotation, Run, Signal
+from dagster_project.corpora.readers.types import Annotation, OpenFile, Run, Signal
 from dagster_project.corpora.spec import Entry
 
 BLOCK_BYTES = 1 << 20
@@ -219,7 +218,7 @@ def _decide_unit(rms: float, candidates: Sequence[float]) -> float:
     return best
 
 
-class CsvRecording:
+class CsvRecording(OpenFile):
     """An open table; see :class:`~dagster_project.corpora.readers.types.Recording`."""
 
     format = "csv"
@@ -243,16 +242,6 @@ class CsvRecording:
         data = traces.stored(start, start + n)
         rms = rms_above_1_hz(data, params.sfreq_hz)
         return _decide_unit(rms, params.unit_candidates_uv)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
 
     @property
     def signals(self) -> tuple[Signal, ...]:

@@ -17,8 +17,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +30,7 @@ from dagster_project.corpora.readers.edf_header import (
     parse_header,
 )
 from dagster_project.corpora.readers.mne import MneRecording, reopen_edf
-from dagster_project.corpora.readers.types import Annotation, Run, Signal
+from dagster_project.corpora.readers.types import Annotation, OpenFile, Run, Signal
 from dagster_project.corpora.spec import NoParams
 
 BLOCK_BYTES = 2 << 20
@@ -40,7 +39,7 @@ BLOCK_BYTES = 2 << 20
 _TAL_HEAD = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\Z")
 
 
-class EdfRecording:
+class EdfRecording(OpenFile):
     """An open EDF, EDF+, BDF or BDF+ file.
 
     Parameters
@@ -68,15 +67,8 @@ class EdfRecording:
         self.format = self.header.kind.name
         self._data = tuple(s for s in self.header.signals if not s.is_annotation)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Give back what is open."""
         os.close(self._fd)
 
     @property

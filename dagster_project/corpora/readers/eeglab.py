@@ -18,15 +18,14 @@ from datetime import datetime
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dagster_project.corpora.errors import CorpusError
 from dagster_project.corpora.readers.mat_tree import MatNode, MatRoot, open_mat
-from dagster_project.corpora.readers.types import Annotation, Run, Signal
+from dagster_project.corpora.readers.types import Annotation, OpenFile, Run, Signal
 from dagster_project.corpora.spec import NoParams
 
 MAX_VARIABLE_BYTES: Final = 1_500_000_000
@@ -98,7 +97,7 @@ def _count(value: float, name: str, most: int) -> int:
     return int(value)
 
 
-class EeglabRecording:
+class EeglabRecording(OpenFile):
     """An open continuous recording.
 
     Raises
@@ -164,15 +163,8 @@ class EeglabRecording:
             raise CorpusError(cause, f"the signal file has {n_bytes} bytes, not {wanted}")
         return _Fdt(fd, self._n_channels)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Give back what is open."""
         self._stack.close()
 
     @property

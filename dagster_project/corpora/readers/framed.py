@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dagster_project.corpora.errors import CorpusError
-from dagster_project.corpora.readers.types import Annotation, Run, Signal
+from dagster_project.corpora.readers.types import Annotation, OpenFile, Run, Signal
 
 BLOCK_BYTES = 1 << 20
 """Bytes read at once: a block and its scaled copy stay in a core's cache."""
@@ -296,7 +295,7 @@ def is_bare(name: str) -> bool:
     return 0 < len(name) < 256 and not set(name) & set("/\\:\0") and name not in (".", "..")
 
 
-class FramedRecording:
+class FramedRecording(OpenFile):
     """An open recording whose samples lie in frames.
 
     Parameters
@@ -330,15 +329,8 @@ class FramedRecording:
         self._tracks = tuple(track for _, track in tracks)
         self._runs, self._notes = runs, notes
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Give back what is open."""
         while self._fds:
             os.close(self._fds.pop())
 

@@ -13,15 +13,14 @@ from datetime import datetime
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dagster_project.corpora.errors import CorpusError
 from dagster_project.corpora.readers.edf_header import MAX_HEADER_BYTES, kind_of, lax_signals
-from dagster_project.corpora.readers.types import Annotation, Run, Signal
+from dagster_project.corpora.readers.types import Annotation, OpenFile, Run, Signal
 from dagster_project.corpora.spec import NoParams
 
 UV_PER_V = 1e6
@@ -31,7 +30,7 @@ MAX_RATE_DENOMINATOR = 1000
 """Rates come as floats; the nearest fraction with this denominator is the one meant."""
 
 
-class MneRecording:
+class MneRecording(OpenFile):
     """An open recording of any format MNE-Python knows.
 
     Parameters
@@ -52,15 +51,8 @@ class MneRecording:
         self.format = format
         self._units_uv = units_uv or {}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Give back what is open."""
         self._raw.close()
 
     @property

@@ -12,14 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dagster_project.corpora.errors import CorpusError
-from dagster_project.corpora.readers.types import Annotation, Run, Signal
+from dagster_project.corpora.readers.types import Annotation, OpenFile, Run, Signal
 
 UV_PER_UNIT: dict[str, float] = {"V": 1e6, "mV": 1e3, "uV": 1.0, "nV": 1e-3}
 """Microvolts of the units an entry may state for numbers that carry none."""
@@ -52,7 +51,7 @@ LoadTrial = Callable[[int], NDArray[np.float64]]
 """``load(i)`` returns trial ``i``, shape (n_channels, n_samples), in the file's unit."""
 
 
-class TrialRecording:
+class TrialRecording(OpenFile):
     """An open file that is a list of arrays with the same channels.
 
     Parameters
@@ -94,15 +93,8 @@ class TrialRecording:
             for start, trial in zip(starts, self._trials, strict=False)
         )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Give back what is open."""
         self._close()
 
     @property

@@ -85,6 +85,24 @@ def clock_s(traces: Traces) -> float:
     return last.start_s + last.n_samples / float(traces.sfreq)
 
 
+class OpenFile:
+    """Base of the readers: a context manager that gives back on leaving what it opened."""
+
+    def close(self) -> None:
+        """Give back what is open; nothing by default."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
 class Recording(Protocol):
     """An open file; a context manager."""
 
