@@ -124,7 +124,12 @@ def _our_filter(x_uv: NDArray[np.float32], sfreq: Any) -> NDArray[np.float32]:
 
     n_channels, n_samples = x_uv.shape
     plan = plan_for(sfreq, LINE_FREQ_HZ, n_samples)
-    return np.concatenate(list(harmonise(read, n_channels, n_samples, plan)), axis=1)
+    out = np.empty((n_channels, plan.n_resampled(n_samples)), dtype=np.float32)
+    at = 0
+    for block in harmonise(read, n_channels, n_samples, plan):
+        out[:, at : at + block.shape[1]] = block
+        at += block.shape[1]
+    return out
 
 
 def _their_filter(x_uv: NDArray[np.float64], sfreq: Any) -> NDArray[np.float64]:

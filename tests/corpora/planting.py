@@ -87,7 +87,7 @@ def plant_edf(path: Path, is_loud: bool, age: int | None) -> None:
         if label.endswith(" Annotations"):
             continue
         if label.startswith(_UNUSED):
-            raw[field(0, 16, i)] = _field(f"Quillonby {i}", 16)
+            raw[field(0, 16, i)] = _field(f"Quillonby{'-Z' if is_loud else ' '}{i}", 16)
         raw[field(16, 80, i)] = _field(f"{NAME} {HOME}", 80)
         prefilter = raw[field(136, 80, i)].decode("latin-1").strip()
         raw[field(136, 80, i)] = _field(f"{prefilter} {DOCTOR} {PHONE}", 80)

@@ -43,7 +43,7 @@ from planting import (
 from dagster_project.corpora.batches import segment_batches
 from dagster_project.corpora.registry import corpus
 from dagster_project.corpora.shards import corpus_folder
-from dagster_project.corpora.spec import CorpusSpec
+from dagster_project.corpora.spec import Choice, CorpusSpec
 from dagster_project.tables.store import TableStore
 from detectors.merge import merge_shard
 from detectors.rows import finding_row, judgement_row
@@ -370,6 +370,6 @@ def test_the_search_finds_what_is_there() -> None:
     assert traces("ZEPHRANIA") == ["zephrania"]
     assert traces("born 02.05.1951") == ["02.05.1951"]
     assert not traces("a page of 10 seconds, 1951 samples")
+    said = Said((), {"captions": [{"text": f"{NAME} blinks"}], "recordings": []}, {}, [])
     with pytest.raises(AssertionError):
-        said = Said((), {"captions": [{"text": f"{NAME} blinks"}], "recordings": []}, {}, [])
         assert_nobody_is_named(said)
