@@ -115,12 +115,17 @@ def _schema_check(asset: str) -> dg.AssetChecksDefinition:
 
 @shard_check("recordings", "duplicates", "No two accepted recordings hold the same samples.")
 def recording_duplicates(store: TableStore, shard: str) -> Violations:
-    """Refuse two accepted recordings with one sample hash, in this shard or its corpus."""
+    """Refuse two accepted recordings with one sample hash, in this shard or in any other.
+
+    One corpus may be there under two keys, such as a copy in another layout.
+    """
     frame = _accepted(store, shard)
     doubled = frame.filter(pl.col("sha256").is_duplicated())
     found = [f"{r['recording_id']} repeats samples {r['sha256'][:12]}" for r in doubled.to_dicts()]
     own = set(frame["sha256"])
-    for other in _siblings(store, shard):
+    for other in store.partitions("recordings"):
+        if other == shard:
+            continue
         shared = own & set(_accepted(store, other)["sha256"])
         found += [f"samples {s[:12]} are also in shard {other}" for s in sorted(shared)]
     return found

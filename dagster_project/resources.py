@@ -88,7 +88,7 @@ class Workspace(dg.ConfigurableResource[None]):
     def walls(self) -> Walls:
         """Return the storage root and the gated corpora that may not leave it."""
         gated = {s.key: s.licence.id for s in corpora().values() if s.licence.is_gated}
-        return Walls(self.folder(), gated)
+        return Walls(self.folder(), gated, frozenset(corpora()))
 
     def salt(self) -> str:
         """Return the salt of subject hashes; set it once per installation for gated corpora."""

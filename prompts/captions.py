@@ -18,7 +18,7 @@ from detectors.types import Family
 from detectors.vocabulary import CLINICAL_BANDS, KINDS
 from prompts import words
 from prompts.event_words import Sentence, event_sentences, masked_sentences, single
-from prompts.facts import PageFacts
+from prompts.facts import PageFacts, label_texts
 from prompts.finding_facts import FindingFact
 from prompts.grounding import check_grounding
 from prompts.limits import forbidden_claims
@@ -173,10 +173,9 @@ def _state(facts: PageFacts, seed: int) -> list[Sentence]:
         text = f"The 30-s epoch around this page is scored {stage} in the corpus."
         sentences.append(Sentence(text, "state", (facts.column("stage_context"),)))
     by_scope: dict[str, list[str]] = {}
-    for scope, name, value, _ in facts.labels:
+    for (scope, name, value, _), shown in zip(facts.labels, label_texts(facts.labels), strict=True):
         if name == "stage" or value in _EMPTY_LABELS:
             continue
-        shown = f"{name}: {value}".replace('"', "'")
         by_scope.setdefault(scope, []).append(f'"{shown}"')
     for scope, shown_labels in by_scope.items():
         noun = "label" if len(shown_labels) == 1 else "labels"

@@ -24,12 +24,16 @@ if TYPE_CHECKING:
     import polars as pl
 
 Row = Mapping[str, Any]
+CorpusLabel = tuple[str, str, str, str]
+"""Scope, name, value, source."""
 
 TECHNICAL_FAULTS = frozenset({"flat", "saturation", "electrode_pop"})
 """A row with one of these for half the page or more is not a good channel for mean powers."""
 
 QUOTABLE_SCOPES = frozenset({"recording", "segment", "interval", "epoch"})
 """Scopes of labels that speak of the person or the signal."""
+_ONE_VOICE = frozenset({"recording", "segment"})
+"""Scopes in which a name has one value, unless several sources, such as experts, each give theirs."""
 
 BAD_ROW_SHARE = 0.5
 """Share of the page from which a technical fault spoils a row's mean power; engineering default."""
@@ -109,7 +113,7 @@ class PageFacts:
     energy_uv2: Mapping[str, float] = field(default_factory=dict)
     highest_channel: str = ""
     spatial_reason: str = ""
-    labels: tuple[tuple[str, str, str, str], ...] = ()
+    labels: tuple[CorpusLabel, ...] = ()
     stage_context: str = ""
     is_simulated: bool = False
 
@@ -365,7 +369,23 @@ def _spatial(row: Row) -> tuple[dict[str, str], dict[str, float]]:
     return {n: t for n, t, _ in kept}, {n: float(e) for n, _, e in kept}
 
 
-def _labels(row: Row) -> tuple[tuple[str, str, str, str], ...]:
+def label_texts(labels: Sequence[CorpusLabel]) -> tuple[str, ...]:
+    """Return each label as texts quote it, with its source where several say their own.
+
+    Parameters
+    ----------
+    labels
+        ``(scope, name, value, source)`` of one page.
+    """
+    texts = []
+    for scope, name, value, source in labels:
+        voices = {said[3] for said in labels if said[:2] == (scope, name)}
+        whose = f" ({source})" if scope in _ONE_VOICE and len(voices) > 1 else ""
+        texts.append(f"{name}: {value}{whose}".replace('"', "'"))
+    return tuple(texts)
+
+
+def _labels(row: Row) -> tuple[CorpusLabel, ...]:
     """Labels a text may quote: remarks on the file and published splits are none."""
     entries = row.get("labels") or ()
     return tuple(

@@ -18,7 +18,7 @@ from detectors.types import SEGMENT_S
 from detectors.vocabulary import BAND_SCHEMES, KINDS, side_of_channels
 from prompts import claims, words
 from prompts.event_words import FOCAL_FAMILY, Sentence
-from prompts.facts import PageFacts
+from prompts.facts import PageFacts, label_texts
 from prompts.finding_facts import FindingFact
 from prompts.limits import forbidden_claims
 
@@ -283,7 +283,7 @@ def _check_spatial(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
 
 
 def _check_citations(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
-    known = {f"{name}: {value}".replace('"', "'") for _, name, value, _ in pool.facts.labels}
+    known = set(label_texts(pool.facts.labels))
     for label in clause.cited_labels:
         if label not in known:
             return "contradicted", f"the corpus gives no label {label!r}"

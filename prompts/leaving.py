@@ -13,6 +13,9 @@ from pathlib import Path
 
 from prompts.release_recipe import ExportRefusedError
 
+UNKNOWN = "unknown"
+"""Licence of a corpus that no entry describes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Walls:
@@ -24,10 +27,14 @@ class Walls:
         The storage root.
     gated
         Licence id of every gated corpus, by corpus key.
+    known
+        Every corpus whose terms are known: one that is not among them is held as gated, such as
+        one whose entry was taken away. None: all are known.
     """
 
     root: Path
     gated: Mapping[str, str]
+    known: frozenset[str] | None = None
 
     def is_inside(self, target: Path) -> bool:
         """Whether a path lies under the storage root, links followed."""
@@ -50,7 +57,10 @@ class Walls:
         ExportRefusedError
             Naming every gated corpus and its licence.
         """
-        held = {key: self.gated[key] for key in sorted(set(corpora)) if key in self.gated}
+        wanted = set(corpora)
+        held = {key: self.gated[key] for key in wanted & self.gated.keys()}
+        if self.known is not None:
+            held |= dict.fromkeys(wanted - self.known - held.keys(), UNKNOWN)
         if held and not self.is_inside(target):
             raise ExportRefusedError(refusal(what, held))
 

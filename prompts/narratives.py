@@ -17,7 +17,7 @@ from detectors.vocabulary import KINDS, NARRATOR_BANDS
 from prompts import words
 from prompts.captions import finding_text
 from prompts.event_words import Sentence
-from prompts.facts import FactsError, PageFacts
+from prompts.facts import FactsError, PageFacts, label_texts
 from prompts.finding_facts import FindingFact
 from prompts.grounding import check_grounding
 from prompts.teachers.base import Teacher, TeacherError, TeacherReply, TeacherRequest
@@ -75,10 +75,22 @@ class NarrativeReply(BaseModel):
     sentences: list[NarrativeSentence] = Field(min_length=1)
 
 
+def nameable_powers(facts: PageFacts) -> dict[str, float]:
+    """Return the narrator powers whose band word is void in no scheme, uV^2.
+
+    Both schemes share their words: where the source ends at 60 Hz, gamma can be measured to 50 Hz
+    and not to 70 Hz, and a reader of ``gamma`` cannot know which was meant.
+    """
+    void = frozenset().union(*facts.void_bands.values())
+    powers = facts.powers_uv2["narrator"]
+    return {band: powers[band] for band in NARRATOR_BANDS if band in powers and band not in void}
+
+
 def trend_words(facts: PageFacts, history: Sequence[PageFacts]) -> dict[str, str]:
     """Return the trend word of each narrator band against the mean of the previous pages.
 
-    Bands that are void or unmeasured on any of the pages are left out; without history all are.
+    Bands that are unmeasured on any of the pages, or not to be named on this one
+    (:func:`nameable_powers`), are left out; without history all are.
 
     Raises
     ------
@@ -95,7 +107,7 @@ def trend_words(facts: PageFacts, history: Sequence[PageFacts]) -> dict[str, str
         return {}
     pages = [page.powers_uv2["narrator"] for page in (*history, facts)]
     trends = {}
-    for band in NARRATOR_BANDS:
+    for band in nameable_powers(facts):
         if any(band not in powers for powers in pages):
             continue
         shares = [powers[band] / (sum(powers.values()) or 1.0) for powers in pages]
@@ -142,9 +154,10 @@ def narrative_template(
     if is_label_aware and facts.stage_context in {"W", "N1", "N2", "N3", "REM"}:
         payload["page"]["stage"] = facts.stage_context
         evidence["page"] += (facts.column("stage_context"),)
-    if facts.powers_uv2["narrator"]:
-        payload["spectrum"] = _spectrum_entry(facts, trends)
-        columns = [f"narrator_{band}_uv2" for band in facts.powers_uv2["narrator"]]
+    powers = nameable_powers(facts)
+    if powers and _highest_band(facts) in powers:
+        payload["spectrum"] = _spectrum_entry(facts, powers, trends)
+        columns = [f"narrator_{band}_uv2" for band in powers]
         evidence["spectrum"] = tuple(facts.column(c) for c in (*columns, "dominant_band"))
     if facts.highest_channel:
         payload["energy"] = _energy_entry(facts)
@@ -294,8 +307,15 @@ def _page_entry(facts: PageFacts, history: Sequence[PageFacts]) -> dict[str, Any
     }
 
 
-def _spectrum_entry(facts: PageFacts, trends: Mapping[str, str]) -> dict[str, Any]:
+def _highest_band(facts: PageFacts) -> str:
+    """Return the narrator band with the most power; where it may not be named, none is said to."""
     powers = facts.powers_uv2["narrator"]
+    return max(powers, key=powers.__getitem__)
+
+
+def _spectrum_entry(
+    facts: PageFacts, powers: Mapping[str, float], trends: Mapping[str, str]
+) -> dict[str, Any]:
     bands = [
         {"band": band, "power_uv2": round(power, 2)}
         | ({"trend": trends[band]} if band in trends else {})
@@ -303,7 +323,7 @@ def _spectrum_entry(facts: PageFacts, trends: Mapping[str, str]) -> dict[str, An
     ]
     entry = {
         "key": "spectrum",
-        "highest_power_band": max(powers, key=powers.__getitem__),
+        "highest_power_band": _highest_band(facts),
         "bands": bands,
     }
     usable = facts.dominant_band and facts.dominant_band not in facts.void_bands["clinical"]
@@ -346,15 +366,18 @@ def _finding_entry(finding: FindingFact) -> dict[str, Any]:
 def _template_text(
     facts: PageFacts, history: Sequence[PageFacts], trends: Mapping[str, str], is_label_aware: bool
 ) -> str:
-    labels = [f"{name}: {value}" for _, name, value, _ in facts.labels]
+    labels = list(label_texts(facts.labels))
     if facts.stage_context:
         labels.insert(0, f"stage: {facts.stage_context}")
     stated = "; ".join(labels) if is_label_aware and labels else "not stated"
     events = " ".join(finding_text(facts, f, 0, str(i)) for i, f in enumerate(facts.findings))
     lines = [f"Labels: {stated}.", f"Events: {events or 'none seen.'}"]
-    powers = facts.powers_uv2["narrator"]
+    powers = nameable_powers(facts)
     if powers:
         lines.append(f"Band power, mean of {facts.n_power_rows} channels (µV²): {_listed(powers)}.")
+        total = sum(facts.powers_uv2["narrator"].values()) or 1.0
+        shares = {band: 100 * power / total for band, power in powers.items()}
+        lines.append(f"Relative power (% of all measured bands): {_listed(shares)}.")
     if trends:
         means = {
             b: sum(p.powers_uv2["narrator"][b] for p in history) / len(history) for b in trends

@@ -23,7 +23,9 @@ from prompts.release import build_release, releases
 
 _DATASETS = Grain("datasets", ("parquet", "huggingface"), partitions.release_partitions)
 _TEXTS = ("captions", "questions", "narratives", "dialogues")
-_RELEASE_CODE = ("prompts/release.py", "detectors/page.py")
+_RELEASE_CODE = (
+    "prompts/release.py", "detectors/page.py", "dagster_project/corpora/crosswalk.py",
+)  # fmt: skip
 MONTHLY = dg.FreshnessPolicy.time_window(
     fail_window=timedelta(days=62), warn_window=timedelta(days=35)
 )

@@ -18,6 +18,8 @@ HED_VERSION = "score_2.1.0"
 
 PAGE, RECORDING, NONE = 2, 1, 0
 """Pathology of a page: labelled itself, only by its recording, or not at all."""
+PAGE_SCOPES = frozenset({"segment", "interval", "epoch"})
+"""Scopes of labels that say something of the page itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ EVENTS: dict[str, Meaning] = {
     "electrostatic": Meaning("Induction-artifact"),
     "electrode": Meaning("Electrode-movement-artifact"),
     "calibration": Meaning(),
-    "ripple": Meaning("", True),
+    "ripple": Meaning(),
     "cap_a1": Meaning(),
     "cap_a2": Meaning(),
     "cap_a3": Meaning(),
@@ -104,7 +106,7 @@ LABELS: dict[tuple[str, str], Meaning] = {
         ("diagnosis", word): Meaning("", True)
         for word in (
             "adhd", "alzheimer", "frontotemporal_dementia", "major_depression", "parkinson",
-            "schizophrenia", "epilepsy", "nocturnal_frontal_lobe_epilepsy", "rem_behavior_disorder",
+            "schizophrenia", "epilepsy", "nocturnal_frontal_lobe_epilepsy", "rem_behaviour_disorder",
             "periodic_leg_movements", "insomnia", "narcolepsy", "bruxism",
             "sleep_disordered_breathing",
         )
@@ -133,7 +135,7 @@ def pathology(labels: Iterable[Mapping[str, Any]], events: Iterable[Mapping[str,
         for label in labels
         if LABELS.get((label["name"], label["value"]), _UNMAPPED).is_pathological
     ]
-    if any(scope != "recording" for scope in found):
+    if any(scope in PAGE_SCOPES for scope in found):
         return PAGE
     return RECORDING if found else NONE
 

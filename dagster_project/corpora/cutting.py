@@ -24,7 +24,7 @@ from dagster_project.corpora.errors import CorpusError, reject_row
 from dagster_project.corpora.harmonise import Plan, harmonise, plan_for
 from dagster_project.corpora.identity import segment_id
 from dagster_project.corpora.labels.table import read_labels
-from dagster_project.corpora.labels.types import RecordingLabels
+from dagster_project.corpora.labels.types import EDGE_S, RecordingLabels
 from dagster_project.corpora.readers.table import open_recording
 from dagster_project.corpora.readers.types import Run, Traces, clock_s
 from dagster_project.corpora.segment_table import SegmentHead, quantise, record_batch
@@ -33,7 +33,7 @@ from dagster_project.corpora.splits import segment_splits
 from detectors.types import N_TIMES, SEGMENT_S, SFREQ_HZ, ExpertEvent
 
 EVENT_SHARE = 0.5
-"""An event cut by a segment's edge counts if half of it, or a second, lies inside ..."""
+"""An event or label cut by a segment's edge counts if half of it, or a second, lies inside ..."""
 EVENT_MIN_S = 1.0
 """... so that slivers at the edge are no examples (engineering default)."""
 STILL_S = 0.1
@@ -257,8 +257,10 @@ class _Cutter:
     def _head(self, start_s: float, start_sample: int) -> SegmentHead:
         stop_s = start_s + self.recorded_s
         known = self.labels
-        inside = [i.label.row() for i in known.intervals if i.overlaps(start_s, stop_s)]
-        said = {(row["name"], row["source"]) for row in inside}
+        touching = [i for i in known.intervals if i.overlaps(start_s, stop_s)]
+        inside = [i.label.row() for i in touching if _is_enough(i.t0_s, i.t1_s, start_s, stop_s)]
+        # what only touches a segment makes neither it nor its absence true there
+        said = {(i.label.name, i.label.source) for i in touching}
         inside += [d.row() for d in known.defaults if (d.name, d.source) not in said]
         stages = {i.label for i in known.stages if i.overlaps(start_s, stop_s)}
         covered = sum(
@@ -285,6 +287,12 @@ class _Cutter:
         )
 
 
+def _is_enough(t0_s: float, t1_s: float, start_s: float, stop_s: float) -> bool:
+    """Whether half of a stretch, or a second of it, lies inside a segment."""
+    inside_s = min(t1_s, stop_s) - max(t0_s, start_s)
+    return inside_s > 0 and inside_s >= min(EVENT_SHARE * (t1_s - t0_s), EVENT_MIN_S) - EDGE_S
+
+
 def _is_kept(
     keep: tuple[tuple[float, float], ...] | None, start_s: float, recorded_s: float
 ) -> bool:
@@ -309,7 +317,6 @@ def events_inside(
     for event in events:
         t0_s = max(event.t0_s - start_s, 0.0)
         t1_s = min(event.t1_s - start_s, float(recorded_s))
-        share = EVENT_SHARE * (event.t1_s - event.t0_s)
-        if t1_s > t0_s and t1_s - t0_s >= min(share, EVENT_MIN_S):
+        if _is_enough(event.t0_s, event.t1_s, start_s, start_s + recorded_s):
             inside.append(replace(event, t0_s=t0_s, t1_s=t1_s))
     return tuple(inside)

@@ -4,7 +4,8 @@ Readers that hand a file's bytes to C libraries (HDF5, MATLAB, MNE-Python) are r
 per worker lives on from file to file, with a limit on its address space and a deadline for each
 file, and is started anew when it dies or overruns. Readers on the fast path stay in the process
 (:mod:`dagster_project.corpora.pool`); which is which says
-:data:`dagster_project.corpora.readers.table.READERS`.
+:data:`dagster_project.corpora.readers.table.READERS`. One door stays open: an EDF header the fast
+path refuses is tried with MNE-Python in the process, after its counts were checked against the file.
 """
 
 from __future__ import annotations

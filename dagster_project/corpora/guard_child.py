@@ -12,6 +12,7 @@ import pickle
 import resource
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -108,7 +109,9 @@ def _work(order: Order, base: dict[str, int]) -> Reply:
     try:
         answer = order.function(order.item)
     except Exception as caught:  # functions answer for bad files; this is a fault to be told
-        error = RuntimeError(f"{type(caught).__name__}: {caught}")
+        frame = traceback.extract_tb(caught.__traceback__)[-1]
+        # what it says may quote the file, and files name people
+        error = RuntimeError(f"{type(caught).__name__} in {frame.name}:{frame.lineno}")
     finally:
         signal.alarm(0)
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]

@@ -56,6 +56,16 @@ def segment_id(recording: str, start_sample: int) -> str:
     return short_hash("g", f"{recording}|{start_sample}")
 
 
+def session_name(text: str) -> str:
+    """Return a session as it may be stored: a hash where it may hold a date of visit.
+
+    Hospitals name sessions by day; five digits in a row, or more than 24 characters, are taken for
+    such a name.
+    """
+    bare = re.sub(r"[-_.]", "", text)
+    return short_hash("v", text) if re.search(r"\d{5}", bare) or len(text) > 24 else text
+
+
 def age_band(age_years: float | None) -> str | None:
     """Return the ten-year band of an age, ``90+`` from ninety on, None for no or a void age."""
     if age_years is None or not 0 <= age_years < 130:

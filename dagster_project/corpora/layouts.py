@@ -37,7 +37,8 @@ _SUBJECT_COMPANIONS = [
 OWN_LICENCE = {
     "id": "LicenseRef-own-data", "url": "", "is_gated": True, "allows_hosted_teachers": False,
 }  # fmt: skip
-"""Nothing of data whose terms nobody states leaves the storage root."""
+"""Nothing of data whose terms nobody states leaves the storage root; an entry that names a licence
+must still say ``is_gated: false`` to open it."""
 
 
 class BidsLayout(Entry):
@@ -204,5 +205,7 @@ def written_out(content: Mapping[str, Any]) -> dict[str, Any]:
         "identity": {"family": key}, "n_shards": 1,
     }  # fmt: skip
     rest = {name: value for name, value in content.items() if name != "layout"}
+    if isinstance(rest.get("licence"), dict):
+        rest["licence"] = {**OWN_LICENCE, **rest["licence"]}
     labels = [*made.pop("labels"), *rest.pop("labels", [])]
     return {**defaults, **made, **rest, "labels": labels}

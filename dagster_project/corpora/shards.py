@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from dagster_project.corpora.errors import CorpusError
+from dagster_project.corpora.identity import session_name
 from dagster_project.corpora.labels.sidecars import table
 from dagster_project.corpora.order import natural_key
 from dagster_project.corpora.registry import corpora, corpus
@@ -186,7 +187,7 @@ def _found(spec: CorpusSpec, root: Path, folder: Path, path: Path) -> FoundFile 
         identity = f"{spec.identity.family}:unnamed:{relative}"
         return FoundFile(path, relative, identity, "", is_recording=True, is_named=False)
     person = _person_of(spec, folder, match["subject"])
-    session = (match.groupdict().get("session") or "").lstrip("_")
+    session = session_name((match.groupdict().get("session") or "").lstrip("_"))
     if person is None:
         identity = f"{spec.identity.family}:unknown:{match['subject'].lower()}"
         return FoundFile(path, relative, identity, session, True, True, has_person=False)

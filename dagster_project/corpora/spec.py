@@ -14,7 +14,7 @@ import re
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from detectors.types import SEGMENT_S
 
@@ -52,6 +52,12 @@ class Licence(Entry):
     url: str
     is_gated: bool = False
     allows_hosted_teachers: bool = True
+
+    @model_validator(mode="after")
+    def _says_whether_it_is_gated(self) -> Licence:
+        if self.id.startswith("LicenseRef-") and "is_gated" not in self.model_fields_set:
+            raise ValueError(f"licence {self.id!r} is no public one; write is_gated: true or false")
+        return self
 
 
 class Access(Entry):
@@ -204,11 +210,11 @@ class Expected(Entry):
     n_subjects, n_recordings
         Counts of people and of recording files.
     hours
-        Least and most recorded time.
+        Least and most recorded time of files that hold the corpus' montage.
     rates
-        Native rate in Hz, as text, to the number of files; an empty mapping allows any.
+        Native rate in Hz, as text, to the number of such files; an empty mapping allows any.
     labels
-        Label name to value to number of recordings.
+        Label name to value to number of recordings, duplicates included; values left out may occur.
     """
 
     n_subjects: int = 0

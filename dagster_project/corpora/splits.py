@@ -295,11 +295,7 @@ def segment_splits(
     t0_s, t1_s
         The stretch.
     """
-    inside = {
-        i.label.value
-        for i in intervals
-        if i.label.name == TRIAL and i.t0_s < t1_s and i.t1_s > t0_s
-    }
+    inside = {i.label.value for i in intervals if i.label.name == TRIAL and i.overlaps(t0_s, t1_s)}
     labels = []
     for choice in spec.splits:
         if choice.name != TRIAL:

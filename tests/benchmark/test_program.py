@@ -64,6 +64,16 @@ def test_items_and_pages_of_gated_corpora_stay_inside_the_root(
     assert [p.name for p in tmp_path.iterdir()] == ["home"]
 
 
+def test_a_corpus_that_no_entry_describes_any_more_is_held_as_gated(
+    rows_of: Rows, tmp_path: Path
+) -> None:
+    rows = rows_of("mcq")[:2]
+    corpora = frozenset(row["corpus"] for row in rows)
+    with pytest.raises(ExportRefusedError, match=r"\(licence unknown\)"):
+        write_items(tmp_path / "items.parquet", rows, Walls(tmp_path / "home", {}, frozenset()))
+    write_items(tmp_path / "items.parquet", rows, Walls(tmp_path / "home", {}, corpora))
+
+
 def _arguments(files: Path, folder: Path, **changes: str) -> list[str]:
     options = {
         "items": str(files / "items.parquet"),

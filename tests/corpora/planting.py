@@ -357,3 +357,7 @@ def plant_names(folder: Path, below: str) -> Iterator[str]:
     named = (folder / below).with_name(f"{NAME} 02.05.1951{Path(below).suffix}")
     shutil.copy(folder / below, named)
     yield named.relative_to(folder).as_posix()
+    stem, suffix = Path(below).stem, Path(below).suffix
+    longer = (folder / below).with_name(f"{stem}_{NAME.replace(' ', '_')}{suffix}")
+    shutil.copy(folder / below, longer)
+    yield longer.relative_to(folder).as_posix()

@@ -46,6 +46,12 @@ def test_rejected_detections_are_no_events(tmp_path: Path) -> None:
     assert end_s == pytest.approx(10 + 5102 / K, abs=1e-5)
 
 
+def test_a_channel_column_that_names_no_electrode_names_nobody(tmp_path: Path) -> None:
+    events = [("Eva-Max", 1, 100, 1), ("Doe John", 5000, 5102, 1)]
+    hfo.write_subject(tmp_path / FOLDER, 1, events=events)
+    assert [e[1] for e in take(FOLDER, tmp_path).events(CHILD)] == [(), ()]
+
+
 def test_detections_never_look_like_human_marks(tmp_path: Path) -> None:
     hfo.write(tmp_path)
     assert all(e[4].startswith("detector") for e in take(FOLDER, tmp_path).events(CHILD))

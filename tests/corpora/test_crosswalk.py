@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 from dagster_project.corpora.crosswalk import (
     EVENTS,
@@ -13,6 +14,7 @@ from dagster_project.corpora.crosswalk import (
     RECORDING,
     pathology,
 )  # fmt: skip
+from dagster_project.corpora.registry import CATALOGUE
 from detectors.vocabulary import KINDS
 
 
@@ -62,6 +64,7 @@ def label(scope: str, name: str, value: str) -> dict[str, str]:
         ([label("interval", "event_class", "slow")], [], PAGE),
         ([label("recording", "diagnosis", "control")], [], NONE),
         ([label("recording", "diagnosis", "epilepsy")], [{"kind": "muscle"}], RECORDING),
+        ([label("file", "diagnosis", "epilepsy")], [], RECORDING),
         ([], [{"kind": "lpd"}], PAGE),
         ([], [{"kind": "muscle"}, {"kind": "a kind of a user's own"}], NONE),
     ],
@@ -70,3 +73,21 @@ def test_an_abnormal_recording_does_not_make_a_page_abnormal(
     labels: list[dict[str, str]], events: list[dict[str, str]], expected: int
 ) -> None:
     assert pathology(labels, events) == expected
+
+
+HEALTHY = {"healthy", "control", "no_epilepsy"}
+
+
+def diagnoses(content: Any) -> set[str]:
+    """Return the words every rule named ``diagnosis`` in an entry may say."""
+    if isinstance(content, dict):
+        mine = content["values"].values() if content.get("name") == "diagnosis" else ()
+        return {*mine, *(w for part in content.values() for w in diagnoses(part))}
+    return {w for part in content for w in diagnoses(part)} if isinstance(content, list) else set()
+
+
+def test_the_catalogue_s_diagnoses_are_spelt_as_in_the_crosswalk() -> None:
+    found = {w for p in CATALOGUE.glob("*.yaml") for w in diagnoses(yaml.safe_load(p.read_text()))}
+    assert found >= HEALTHY
+    mapped = {value for name, value in LABELS if name == "diagnosis"}
+    assert mapped == found - HEALTHY

@@ -332,15 +332,15 @@ def noise_steps() -> NDArray[np.int64]:
 @pytest.mark.parametrize(
     ("reader", "suffix", "write"),
     [
-        ("cnt", ".cnt", write_cnt_file),
-        ("edf", ".bdf", write_bdf_file),
-        ("eeglab", ".set", write_set73_file),
-        ("mne", "_eeg.fif", write_fif_file),
+        (Choice(name="cnt", params={"data_format": "int32"}), ".cnt", write_cnt_file),
+        (Choice(name="edf"), ".bdf", write_bdf_file),
+        (Choice(name="eeglab"), ".set", write_set73_file),
+        (Choice(name="mne"), "_eeg.fif", write_fif_file),
     ],
     ids=["neuroscan", "bdf-plus", "eeglab-7.3", "fif"],
 )
 def test_formats_no_tree_has_tell_nobody_either(
-    reader: str, suffix: str, write: Callable[[Path], None], tmp_path: Path
+    reader: Choice, suffix: str, write: Callable[[Path], None], tmp_path: Path
 ) -> None:
     base = corpus("eegmat")
     files = {"suffixes": (suffix,), "pattern": rf"(?P<subject>P\d){suffix}$", "ignored": ()}
@@ -348,7 +348,7 @@ def test_formats_no_tree_has_tell_nobody_either(
     spec = base.model_copy(
         update={
             "files": base.files.model_copy(update=files),
-            "reader": Choice(name=reader),
+            "reader": reader,
             "labels": (Choice(name="annotations", params={"labels": [eyes]}),),
         }
     )

@@ -163,6 +163,19 @@ def test_a_deep_look_counts_hours_rates_labels_and_rejects(
     ]
 
 
+def test_a_duplicate_counts_with_its_labels_and_values_nobody_counts_may_occur(
+    tmp_path: Path, write_edf: Callable[..., Path]
+) -> None:
+    folder = tmp_path / "eegmat"
+    for name, seed in (("Subject00_1", 1), ("Subject01_1", 1), ("Subject00_2", 2)):
+        write_edf(folder / f"{name}.edf", duration_s=36, sfreq_hz=256, seed=seed)
+    expected = Expected(n_subjects=2, n_recordings=3, labels={"task": {"rest": 2}})
+    spec = corpus("eegmat").model_copy(update={"expected": expected})
+    report = verify(spec, tmp_path, manifest=tmp_path / "m.json", is_deep=True)
+    assert report.counts["rejects"] == {"duplicate": 1}
+    assert report.problems == []
+
+
 def test_a_real_excerpt_is_told_as_one(data_root: Path, tmp_path: Path) -> None:
     report = verify(corpus("eegmat"), data_root, manifest=tmp_path / "m.json", is_deep=True)
     assert report.counts["recordings"] == report.counts["accepted"] == 12

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagster_project.corpora.identity import age_band, split_of, subject_id
+from dagster_project.corpora.identity import age_band, session_name, split_of, subject_id
 from dagster_project.corpora.order import natural_key
 from dagster_project.corpora.registry import corpora, corpus
 from dagster_project.corpora.shards import (
@@ -148,3 +148,14 @@ def test_any_four_neighbouring_simulated_subjects_fill_all_splits(seed: int, fir
 
 def test_natural_order() -> None:
     assert sorted(["r10", "r2", "r1", "a"], key=natural_key) == ["a", "r1", "r2", "r10"]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_kept"),
+    [("01", True), ("hc", True), ("a_03", True), ("4.5.6", True), ("psg", True), ("", True),
+     ("20240131", False), ("2024-01-31", False), ("310124a", False), ("x" * 25, False)],
+)  # fmt: skip
+def test_a_session_named_by_its_day_is_stored_as_a_hash(text: str, is_kept: bool) -> None:
+    stored = session_name(text)
+    assert (stored == text) is is_kept
+    assert is_kept or (stored.startswith("v-") and text not in stored)

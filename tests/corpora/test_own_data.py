@@ -293,6 +293,18 @@ def test_data_of_unstated_terms_is_gated() -> None:
     assert not spec.licence.allows_hosted_teachers
 
 
+def test_naming_a_licence_alone_opens_nothing(tmp_path: Path) -> None:
+    short = (ENTRIES / "plain-folder.yaml").read_text()
+    path = tmp_path / "named.yaml"
+    path.write_text(short + 'licence: {id: LicenseRef-ward, url: ""}\n')
+    licence = load_entry(path).licence
+    assert (licence.id, licence.is_gated, licence.allows_hosted_teachers) == (
+        "LicenseRef-ward", True, False,
+    )  # fmt: skip
+    path.write_text(short + 'licence: {id: CC0-1.0, url: "", is_gated: false}\n')
+    assert not load_entry(path).licence.is_gated
+
+
 def test_samples_of_all_four_formats_agree_with_what_was_written(bids: Path) -> None:
     for i, row in enumerate(take(CLINIC, bids).recordings[:4]):
         stored = process_shard(CLINIC, bids, [row]).segments["signal"][2].as_py()

@@ -210,6 +210,7 @@ def test_a_stretch_between_trials_of_two_parts_or_outside_has_no_part() -> None:
     assert parts(200) == ["validation"]
     assert parts(305) == []
     assert parts(400) == []
+    assert parts(199.9999999999) == ["validation"]  # a clock of sums, not a stretch of two trials
 
 
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=40, unique=True))

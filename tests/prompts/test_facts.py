@@ -7,7 +7,14 @@ import polars as pl
 import pytest
 
 from detectors.types import CANONICAL19, Finding, Measure
-from prompts.facts import FactsError, PageFacts, facts_of_shard, page_facts, with_history
+from prompts.facts import (
+    FactsError,
+    PageFacts,
+    facts_of_shard,
+    label_texts,
+    page_facts,
+    with_history,
+)
 
 Plant = Callable[..., PageFacts]
 Rows = dict[str, Callable[..., Any]]
@@ -141,3 +148,16 @@ def test_every_channel_is_recorded_or_missing(plant: Plant) -> None:
     facts = plant(segment={"mask": [name != "O2" for name in CANONICAL19]})
     assert facts.missing == ("O2",)
     assert set(facts.recorded) | set(facts.missing) == set(CANONICAL19)
+
+
+def test_two_experts_stay_two_in_what_is_quoted() -> None:
+    apart = [
+        ("segment", "seizure", v, f"expert {e}") for v, e in (("present", "A"), ("absent", "B"))
+    ]
+    tasks = [
+        ("interval", "task", v, f"annotation {c}") for v, c in (("rest", "T0"), ("fist", "T1"))
+    ]
+    assert label_texts([*apart, *tasks, ("recording", "eyes", "open", "file name")]) == (
+        "seizure: present (expert A)", "seizure: absent (expert B)", "task: rest", "task: fist",
+        "eyes: open",
+    )  # fmt: skip

@@ -141,3 +141,24 @@ def test_text_depends_on_what_is_measured_and_on_the_seed(plant: Plant) -> None:
 
     assert text(plant(), 1) != text(plant([]), 1)
     assert len({text(plant(), s) for s in range(8)}) > 1
+
+
+def test_template_gives_relative_power_of_all_measured_bands(plant: Plant) -> None:
+    assert "Relative power (% of all measured bands): delta 33" in narrative_template(plant()).text
+
+
+@pytest.mark.parametrize("k", [0, 1, 2, 4])
+def test_trends_look_back_k_pages_and_never_into_another_recording(plant: Plant, k: int) -> None:
+    pages = [
+        plant(
+            segment_id=f"seg-{i}",
+            segment={"recording_id": f"rec-{i // 6}", "start_s": 10.0 * (i % 6)},
+            spectral={"narrator_delta_uv2": [10.0 + 7.0 * i] * 19},
+        )
+        for i in range(12)
+    ]
+    for i, (facts, history) in enumerate(with_history(pages, k)):
+        assert [p.segment_id for p in history] == [
+            f"seg-{j}" for j in range(max(i - k, 6 * (i // 6)), i)
+        ]
+        assert ("delta" in trend_words(facts, history)) == bool(history)

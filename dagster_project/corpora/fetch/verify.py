@@ -182,7 +182,7 @@ def _look_inside(report: Report, spec: CorpusSpec, root: Path) -> None:
     accepted = [row for row in rows if row["status"] == "accepted"]
     rates = Counter(f"{row['sfreq_hz']:g}" for row in rows if row["sfreq_hz"])
     labels: dict[str, Counter[str]] = {}
-    for row in accepted:
+    for row in rows:  # of a duplicate the labels are known too
         for name, value in {(label["name"], label["value"]) for label in row["labels"]}:
             labels.setdefault(name, Counter())[value] += 1
     report.counts |= {
@@ -203,7 +203,9 @@ def _compare_inside(report: Report, expected: Expected) -> None:
     if expected.rates:
         _compare_counts(report, "files at rate (Hz)", counts["rates_hz"], expected.rates)
     for name, values in expected.labels.items():
-        _compare_counts(report, f"recordings with {name}", counts["labels"].get(name, {}), values)
+        found = counts["labels"].get(name, {})
+        named = {value: found.get(value, 0) for value in values}
+        _compare_counts(report, f"recordings with {name}", named, values)
 
 
 def _compare_counts(

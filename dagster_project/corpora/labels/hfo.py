@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dagster_project.corpora.channels import parse_label
 from dagster_project.corpora.errors import CorpusError
 from dagster_project.corpora.labels.sidecars import number, table
 from dagster_project.corpora.labels.stages import (
@@ -18,6 +17,7 @@ from dagster_project.corpora.labels.stages import (
     missing_hypnogram,
     stage_intervals,
 )
+from dagster_project.corpora.labels.timed import places
 from dagster_project.corpora.labels.types import Interval, Label, LabelRequest, RecordingLabels
 from dagster_project.corpora.readers.table import open_recording
 from dagster_project.corpora.readers.types import clock_s
@@ -131,7 +131,7 @@ def _ripples(stem: Path, t0_s: float, t1_s: float) -> list[ExpertEvent] | None:
             raise CorpusError("bad_labels", "an event without indexes inside its run")
         if number(row.get("EvPassRejection")) != 1:
             continue
-        channel = parse_label(row.get("strChannelName", "")).name
+        where = places(row.get("strChannelName", ""))
         span = (t0_s + (first - 1) / sfreq_hz, t0_s + last / sfreq_hz)
-        events.append(ExpertEvent(KIND, (channel,), *span, DETECTOR))
+        events.append(ExpertEvent(KIND, where, *span, DETECTOR))
     return events

@@ -21,7 +21,9 @@ from dagster_project.corpora.labels.types import Interval, Label, RecordingLabel
 from dagster_project.corpora.spec import Entry
 from detectors.types import ExpertEvent
 
-_PLACE = re.compile(r"[A-Z][A-Za-z]{0,2}\d{0,2}(-[A-Z][A-Za-z]{0,2}\d{0,2})?")
+_SITE = r"(?:Fp|AF|FT|FC|TP|CP|PO|[FTCPOINAME])(?:\d{1,3}|z)"
+_PLACE = re.compile(rf"{_SITE}(?:-{_SITE})?")
+"""Electrodes by region and number only: a looser pattern lets short names of people through."""
 POINT_S = 1e-3
 """Length given to a mark without one, so that it lies in exactly one segment."""
 
@@ -156,9 +158,8 @@ def _merged(intervals: Sequence[Interval]) -> tuple[Interval, ...]:
     return tuple(sorted(merged, key=lambda i: (i.t0_s, i.t1_s, i.label.value)))
 
 
-def _channels(mark: Mark) -> tuple[str, ...]:
-    """Return the electrodes or pairs of the column ``channel``; words that are none are not kept."""
-    said = mark.words.get("channel", "") or mark.words.get("channels", "")
+def places(said: str) -> tuple[str, ...]:
+    """Return the electrodes or pairs of a list with commas; words that are none are not kept."""
     names = (parse_label(word).name for word in said.split(","))
     return tuple(dict.fromkeys(name for name in names if _PLACE.fullmatch(name)))
 
@@ -174,7 +175,7 @@ def _events(
         if not length_s:
             n_pointless += 1
         elif 0 <= mark.onset_s < stop_s:
-            place = _channels(mark)
+            place = places(mark.words.get("channel", "") or mark.words.get("channels", ""))
             events.append(ExpertEvent(rule.kind, place, mark.onset_s, stop_s, source))
     return events, n_pointless
 
