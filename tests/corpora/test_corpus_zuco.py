@@ -180,9 +180,7 @@ def test_a_missing_table_is_said_and_no_sentiment_guessed(tmp_path: Path) -> Non
     found = take(tmp_path, "zuco-1")
     assert labels(found.recordings[0])["sentiment"] == "missing"
     rows = process_shard(corpus("zuco-1"), tmp_path, found.recordings).segments.to_pylist()
-    assert all(
-        x["scope"] == "file" for r in rows for x in r["labels"] if x["name"] == "sentiment"
-    )
+    assert all(x["scope"] == "file" for r in rows for x in r["labels"] if x["name"] == "sentiment")
 
 
 def test_a_sentence_no_table_knows_is_unknown(tmp_path: Path) -> None:
