@@ -92,7 +92,7 @@ def write_entry(root: Path, key: str, reader: str, params: dict[str, Any], suffi
     """Write the catalogue entry of a folder ``root/key`` with one recording."""
     entry = {
         "key": key, "title": key, "citation": "made by the benchmark", "folders": [key],
-        "licence": {"id": "LicenseRef-sample", "url": ""},
+        "licence": {"id": "LicenseRef-sample", "url": "", "is_gated": False},
         "files": {"suffixes": [suffix], "pattern": rf"^(?P<subject>\w+)\{suffix}$"},
         "identity": {"family": key}, "n_shards": 1, "line_freq_hz": 60.0,
         "reader": {"name": reader, "params": params},

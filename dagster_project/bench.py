@@ -85,6 +85,52 @@ def run_corpora_bench(*, data: str | None, is_long: bool, rounds: int, is_json: 
     return 0
 
 
+def run_detectors_bench(
+    *, data: str | None, events: str | None, n_subjects: int, seed: int, is_json: bool
+) -> int:
+    """Run ``neurogloss bench detectors`` and print its report.
+
+    Parameters
+    ----------
+    data
+        Without ``events`` the data root with rest of healthy people, the variable's where None;
+        with them the folder of the recordings they label.
+    events
+        Table of labels, or None for planted truth.
+    n_subjects, seed
+        Subjects of each made background, and the seed of everything drawn.
+    is_json
+        How the report is printed.
+    """
+    from rich.console import Console
+
+    from benchmark.detector_bench import bench_detectors
+    from benchmark.detector_labels import bench_labels
+    from benchmark.detector_pages import PageSettings
+    from benchmark.detector_report import report_tables
+
+    errors = Console(stderr=True)
+
+    def say(step: str) -> None:
+        errors.print(f"{step} ...", style="dim")
+
+    root = data or os.environ.get(DATA_VARIABLE)
+    if events:
+        report = bench_labels(Path(root or "."), Path(events), seed=seed, on_progress=say)
+    else:
+        settings = PageSettings(n_subjects=n_subjects, seed=seed)
+        report = bench_detectors(Path(root) if root else None, settings=settings, on_progress=say)
+    if is_json:
+        sys.stdout.write(json.dumps(report.to_json(), indent=1) + "\n")
+        return 0
+    shown = Console(width=None if sys.stdout.isatty() else WIDE)
+    for table in report_tables(report):
+        shown.print(table)
+    for line in (*report.notes, *(f"Below the floor: {miss}." for miss in report.misses())):
+        shown.print(line)
+    return 0
+
+
 def orchestration_share(*, minutes: float = 10.0, rounds: int = 3) -> float:
     """Measure the share of a shard's wall time that is Dagster's.
 

@@ -1,8 +1,9 @@
 """The command line ``neurogloss``: thin, because everything it does is also an asset, job or function.
 
 ``demo`` runs the whole graph; ``corpora`` (in ``cli_corpora``) shows the registry, fetches and
-verifies; ``release`` copies a dataset out; ``estimate`` says what a rebuild would take; ``bench``
-measures. Errors a person can mend are one sentence on standard error, exit code 2.
+verifies; ``review`` (in ``cli_review``) shows findings to people; ``release`` copies a dataset out;
+``estimate`` says what a rebuild would take; ``bench`` measures. Errors a person can mend are one
+sentence on standard error, exit code 2.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dagster_project.cli_corpora import add_corpora
+from dagster_project.cli_review import add_review
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -39,7 +41,9 @@ def _parser() -> argparse.ArgumentParser:
         description="EEG corpora to instruction data to models. Research software, not a medical "
         "device.",
     )
-    rooms = parser.add_subparsers(required=True, metavar="{demo,corpora,release,estimate,bench}")
+    rooms = parser.add_subparsers(
+        required=True, metavar="{demo,corpora,review,release,estimate,bench}"
+    )
 
     demo = rooms.add_parser("demo", help="run the whole graph, offline, on the CPU")
     demo.add_argument(
@@ -51,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(command=_demo)
 
     add_corpora(rooms)
+    add_review(rooms)
 
     release = rooms.add_parser("release", help="instruction datasets that were built")
     acts = release.add_subparsers(required=True, metavar="{export}")
@@ -65,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     estimate.set_defaults(command=_estimate)
 
     bench = rooms.add_parser("bench", help="measure")
-    benches = bench.add_subparsers(required=True, metavar="{engine,corpora}")
+    benches = bench.add_subparsers(required=True, metavar="{engine,corpora,detectors}")
     engine = benches.add_parser("engine", help="throughput against a paper-style baseline")
     engine.add_argument("--json", action="store_true", help="machine-readable")
     engine.add_argument("--minutes", type=float, default=5.0, help="minutes of EEG (default: 5)")
@@ -77,6 +82,16 @@ def _parser() -> argparse.ArgumentParser:
     speeds.add_argument("--long", action="store_true", help="measure memory over 24 h, not 2")
     speeds.add_argument("--rounds", type=int, default=3, help="rounds of each step (default: 3)")
     speeds.set_defaults(command=_bench_corpora)
+    seen = benches.add_parser("detectors", help="precision and recall on planted truth or labels")
+    seen.add_argument("--data", help="data root with rest of healthy people, or with --events the "
+                      "folder of their recordings (default: $NEUROGLOSS_DATA)")  # fmt: skip
+    seen.add_argument("--events", metavar="TABLE", help="CSV, TSV or Parquet of your labels: "
+                      "recording, channel, label, onset_s, duration_s")  # fmt: skip
+    seen.add_argument("--subjects", type=int, default=12, metavar="N",
+                      help="subjects of each made background (default: 12)")  # fmt: skip
+    seen.add_argument("--seed", type=int, default=0, help="of everything drawn (default: 0)")
+    seen.add_argument("--json", action="store_true", help="machine-readable")
+    seen.set_defaults(command=_bench_detectors)
     return parser
 
 
@@ -124,6 +139,18 @@ def _bench_corpora(options: argparse.Namespace) -> int:
 
     return run_corpora_bench(
         data=options.data, is_long=options.long, rounds=options.rounds, is_json=options.json
+    )
+
+
+def _bench_detectors(options: argparse.Namespace) -> int:
+    from dagster_project.bench import run_detectors_bench
+
+    return run_detectors_bench(
+        data=options.data,
+        events=options.events,
+        n_subjects=options.subjects,
+        seed=options.seed,
+        is_json=options.json,
     )
 
 

@@ -9,7 +9,7 @@ Movement, muscle and mains work on any rows, bipolar ones too.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,15 +26,18 @@ from detectors._rule_common import (
     make_finding,
     margin_confidence,
     runs,
+    unless,
 )
 from detectors.montage import FRONTAL_ROWS, electrodes_of
 from detectors.ocular import find_blinks, find_lateral_eye
+from detectors.readable import LIMITS as READING_LIMITS
+from detectors.readable import not_interpretable
 from detectors.row_statistics import CELL_S, RowStatistics, row_statistics
 from detectors.spectra import SpectralFeatures
 from detectors.technical import find_flat, find_pops, find_saturation
 from detectors.types import SEGMENT_S, Finding, RuleResult, SegmentBatch
 
-VERSION = "1"
+VERSION = "2"
 """Version of the artifact rules, part of every finding's source."""
 
 _E8 = "clinical.md 8, engineering default"
@@ -47,17 +50,22 @@ LIMITS: dict[str, Limit] = {
     "movement_other_rows": Limit(2, "rows", "clinical.md 8: not frontal-only"),
     "muscle_rms_uv": Limit(10.0, "uV", _E8),
     "muscle_held_rms_uv": Limit(7.0, "uV", "engineering default: hysteresis, -3 dB"),
+    "muscle_companion_rms_uv": Limit(6.0, "uV", "engineering default: rows beside a stretch"),
     "muscle_exponent": Limit(2.0, "1", "engineering default for 'flat above 30 Hz'"),
     "muscle_s": Limit(0.2, "s", "clinical.md 5, engineering default"),
     "muscle_band_high_hz": Limit(40.0, "Hz", "engineering default: band left above 30 Hz"),
     "gap_s": Limit(0.5, "s", "systems.md 6.6, engineering default"),
-}
-"""Constants of this module with their source marks."""
+} | READING_LIMITS
+"""Constants of this module and of :mod:`detectors.readable` with their source marks."""
 
 HIDING_KINDS = frozenset(
     {"flat", "saturation", "electrode_pop", "movement", "muscle", "blink", "lateral_eye"}
 )
 """Artifacts that make a second of a row unusable; mains sits on one frequency and does not."""
+
+
+_ROW_KINDS = frozenset({"flat", "saturation", "mains"})
+"""Faults of single rows, which stay on a page that cannot be read: they say why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,8 @@ class ArtifactScan:
     usable
         bool, shape (n, n_channels, 10): seconds of recorded rows that no artifact touches.
     statistics
-        The compiled pass, for rules that need amplitudes.
+        The compiled pass, for rules that need amplitudes; its ``why_not`` says which pages are not
+        interpretable.
     """
 
     result: RuleResult
@@ -102,7 +111,11 @@ def scan_artifacts(batch: SegmentBatch, spectra: SpectralFeatures) -> ArtifactSc
         + find_lateral_eye(batch, spectra.is_live, statistics.slow_uv)
     )
     usable = usable_seconds(batch.segment_ids, batch.schema.ch_names, batch.mask, result.findings)
-    return ArtifactScan(result, usable, statistics)
+    dead = [f for f in result.findings if f.kind in ("flat", "saturation")]
+    left = usable_seconds(batch.segment_ids, batch.schema.ch_names, batch.mask, dead)
+    why_not = not_interpretable(batch, spectra, statistics, left)
+    result = unless(result, batch.segment_ids, why_not, _ROW_KINDS)
+    return ArtifactScan(result, usable, replace(statistics, why_not=why_not))
 
 
 def find_artifacts(batch: SegmentBatch, spectra: SpectralFeatures) -> RuleResult:
@@ -158,7 +171,8 @@ def _find_mains(
     """Rows with a narrow peak at the mains; also the mains power of every row, uV2.
 
     The stored signal went through the corpus' notch, so what is measured is what the notch left; a
-    hole instead of a peak is not judged.
+    hole instead of a peak is not judged; how much mains the source held is measured on the
+    recording (table ``recordings``) and does not reach a batch.
     """
     limit = {name: entry.value for name, entry in LIMITS.items()}
     freqs, density = spectra.freqs_hz, spectra.psd_uv2_hz
@@ -172,7 +186,11 @@ def _find_mains(
     rms = np.sqrt(excess)
     is_inside = batch.band_hz[:, 1] >= batch.line_freq_hz + 2
     live = spectra.is_live
-    n_holes = ((level_db <= limit["mains_notch_db"]) & live).sum(1)
+    # a notch of 1 Hz is as narrow as a bin and its half neighbours, so only the middle bin shows it
+    middle_db = 10 * np.log10(
+        np.maximum(density[..., away.argmin()], 1e-12) / np.maximum(background, 1e-12)
+    )
+    n_holes = ((middle_db <= limit["mains_notch_db"]) & live).sum(1)
     has_notch = is_inside & (n_holes > 0.5 * live.sum(1)) & live.any(1)
     is_hit = live & is_inside[:, None] & (level_db >= limit["mains_db"])
     is_hit &= rms >= limit["mains_rms_uv"]
@@ -198,7 +216,7 @@ def _find_mains(
     reasons = [
         "" if inside and not notch and any_live
         else "no live row" if not any_live
-        else "removed by a notch filter" if notch
+        else "a notch filter took it, so this page cannot show how much there was" if notch
         else "mains lies above the usable band"
         for inside, notch, any_live in zip(is_inside, has_notch, live.sum(1) > 0, strict=True)
     ]  # fmt: skip
@@ -259,24 +277,19 @@ def _find_muscle(
     is_judged = batch.band_hz[:, 1] >= limit["muscle_band_high_hz"]
     power = statistics.cell_fast_uv2 - mains_uv2[..., None]
     exponent = _fast_exponent(batch, spectra)
-    is_row = (power.max(-1) >= limit["muscle_rms_uv"] ** 2) & spectra.is_live
-    is_row &= is_judged[:, None] & (exponent <= limit["muscle_exponent"])
+    flat_rows = spectra.is_live & is_judged[:, None] & (exponent <= limit["muscle_exponent"])
+    highest = power.max(-1)
+    is_seed = flat_rows & (highest >= limit["muscle_rms_uv"] ** 2)
+    is_row = is_seed | (
+        spectra.is_live
+        & is_seed.any(1)[:, None]
+        & (highest >= limit["muscle_companion_rms_uv"] ** 2)
+    )
     segment, channel = np.nonzero(is_row)
-    # the median of half a second, so that the edge of a pop is not taken for a burst
-    padded = np.pad(power[segment, channel], [(0, 0), (2, 2)], mode="edge")
-    level = np.median(np.lib.stride_tricks.sliding_window_view(padded, 5, axis=-1), axis=-1)
-    is_strong = level >= limit["muscle_rms_uv"] ** 2
-    # hysteresis: a stretch lasts while it stays above the lower limit
-    is_held = level >= limit["muscle_held_rms_uv"] ** 2
-    active = close_gaps(is_held, round(limit["gap_s"] / CELL_S))
-    boxes: list[list[Box]] = [[] for _ in batch.segment_ids]
-    for r, a, b in zip(*runs(active), strict=True):
-        if is_strong[r, a:b].sum() >= round(limit["muscle_s"] / CELL_S):
-            i, c = int(segment[r]), int(channel[r])
-            rms = float(np.sqrt(level[r, a:b].clip(0).mean()))
-            boxes[i].append(Box(c, a * CELL_S, b * CELL_S, rms))
+    core, beside = _muscle_boxes(segment, channel, is_seed[is_row], power[is_row], len(batch))
     findings = []
-    for i, group in boxes_by_group(boxes, 0.3):
+    for i, strong in boxes_by_group(core, 0.3):
+        group = _with_companions(strong, beside[i])
         top = group[0]
         measures = [
             ("rms_uv", top.weight, "uV"),
@@ -288,6 +301,53 @@ def _find_muscle(
         confidence = margin_confidence(top.weight / limit["muscle_rms_uv"])
         findings.append(finding_of_group(batch, i, "muscle", group, measures, confidence, VERSION))
     return conclude_where(batch, "muscle", findings, is_judged, "source band ends below 40 Hz")
+
+
+def _muscle_boxes(
+    segment: NDArray[np.intp],
+    channel: NDArray[np.intp],
+    is_seed: NDArray[np.bool_],
+    power: NDArray[np.float32],
+    n_segments: int,
+) -> tuple[list[list[Box]], list[list[Box]]]:
+    """Per segment, strong stretches of the seed rows, and weaker ones of any row."""
+    limit = {name: entry.value for name, entry in LIMITS.items()}
+    # the median of half a second, so that the edge of a pop is not taken for a burst
+    padded = np.pad(power, [(0, 0), (2, 2)])
+    level = np.median(np.lib.stride_tricks.sliding_window_view(padded, 5, axis=-1), axis=-1)
+    is_strong = level >= limit["muscle_rms_uv"] ** 2
+    # hysteresis: a stretch lasts while it stays above the lower limit
+    held = np.where(is_seed, limit["muscle_held_rms_uv"], limit["muscle_companion_rms_uv"])
+    active = close_gaps(level >= held[:, None] ** 2, round(limit["gap_s"] / CELL_S))
+    shortest = round(limit["muscle_s"] / CELL_S)
+    row, start, stop = (part.tolist() for part in runs(active))
+    found = list(zip(row, start, stop, strict=True))
+    # at an end of the page a cell repeats its neighbour, so that half a burst is needed twice
+    is_core = [
+        bool(is_seed[r])
+        and is_strong[r, a:b].sum() >= shortest * (2 if a == 0 or b == power.shape[-1] else 1)
+        for r, a, b in found
+    ]
+    core: list[list[Box]] = [[] for _ in range(n_segments)]
+    beside: list[list[Box]] = [[] for _ in range(n_segments)]
+    for (r, a, b), is_own in zip(found, is_core, strict=True):
+        if b - a >= shortest:
+            rms = float(np.sqrt(level[r, a:b].clip(0).mean()))
+            box = Box(int(channel[r]), a * CELL_S, b * CELL_S, rms)
+            (core if is_own else beside)[segment[r]].append(box)
+    return core, beside
+
+
+def _with_companions(group: list[Box], beside: Sequence[Box]) -> list[Box]:
+    """Add weaker rows that are active for half of a stretch, within its time."""
+    start, stop = min(b.t0_s for b in group), max(b.t1_s for b in group)
+    rows = {box.row for box in group}
+    joined = []
+    for box in beside:
+        t0, t1 = max(box.t0_s, start), min(box.t1_s, stop)
+        if box.row not in rows and t1 - t0 >= 0.5 * min(stop - start, box.t1_s - box.t0_s):
+            joined.append(Box(box.row, t0, t1, box.weight))
+    return [*group, *sorted(joined, key=lambda b: (-b.weight, b.row, b.t0_s))]
 
 
 def _fast_exponent(batch: SegmentBatch, spectra: SpectralFeatures) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors._envelope import band_envelope
-from detectors._rule_common import Limit, conclude, make_finding, margin_confidence
+from detectors._rule_common import Limit, conclude, make_finding, margin_confidence, too_few, unless
 from detectors.montage import rows_of
 from detectors.row_statistics import RowStatistics
 from detectors.spectra import LIMITS as SPECTRAL_LIMITS
@@ -31,7 +31,7 @@ from detectors.types import (
 from detectors.vocabulary import CLINICAL_BANDS
 from detectors.voltage import find_asymmetry, find_voltage
 
-VERSION = "1"
+VERSION = "2"
 """Version of the background rules, part of every finding's source."""
 
 _E3 = "clinical.md 3.1, engineering default"
@@ -74,12 +74,13 @@ def find_background(
     usable
         bool, shape (n, n_channels, 10): seconds free of artifacts.
     """
-    return (
+    result = (
         find_posterior_rhythm(batch, spectra, usable)
         + find_dominant_rhythm(batch, spectra)
         + find_voltage(batch, statistics, usable)
         + find_asymmetry(batch, spectra, statistics, usable)
     )
+    return unless(result, batch.segment_ids, statistics.why_not)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,33 +112,80 @@ def find_posterior_rhythm(
     kind = "posterior_rhythm"
     if not batch.schema.is_referential:
         return conclude(batch.segment_ids, kind, [], ["needs single electrodes"] * len(batch))
-    peaks = _occipital_peaks(batch, usable & spectra.is_live[..., None])
-    has_front = np.logical_or.reduce(spectra.is_live[:, _ANTERIOR], axis=1)
+    findings, is_judged = posterior_rhythms(batch, spectra, usable, np.arange(len(batch)))
+    reasons = _posterior_reasons(usable & spectra.is_live[..., None], spectra, is_judged)
+    return conclude(batch.segment_ids, kind, findings, reasons)
+
+
+def _posterior_reasons(
+    clean: NDArray[np.bool_], spectra: SpectralFeatures, is_judged: NDArray[np.bool_]
+) -> list[str]:
+    """Say what the posterior rhythm lacked: usable seconds, seconds in a row, a frontal row."""
+    needed_s = _WINDOW / SFREQ_HZ
+    seconds = clean[:, _OCCIPITAL].sum(-1).max(1)
+    few = too_few(seconds, needed_s, "O1 and O2")
+    has_front = spectra.is_live[:, _ANTERIOR].sum(1) > 0
+    return [
+        ""
+        if judged
+        else short
+        or (
+            f"fewer than {needed_s:g} usable s in a row on O1 and O2"
+            if front
+            else "no live frontal row"
+        )
+        for judged, short, front in zip(is_judged, few, has_front, strict=True)
+    ]
+
+
+def posterior_rhythms(
+    batch: SegmentBatch,
+    spectra: SpectralFeatures,
+    usable: NDArray[np.bool_],
+    segments: NDArray[np.intp],
+) -> tuple[list[Finding], NDArray[np.bool_]]:
+    """Find the posterior rhythms of some segments of a batch, and say which could be judged.
+
+    Parameters
+    ----------
+    batch, spectra, usable
+        As for :func:`find_background`; ``referential19``.
+    segments
+        Numbers of the segments, shape (n_chosen,).
+
+    Returns
+    -------
+    findings, is_judged
+        At most one finding per segment; bool, shape (n_chosen,).
+    """
+    peaks = _occipital_peaks(batch, usable & spectra.is_live[..., None], segments)
+    has_front = np.logical_or.reduce(spectra.is_live[segments][:, _ANTERIOR], axis=1)
     is_judged = np.logical_or.reduce(peaks.used, axis=1) & has_front
     candidates = np.nonzero(is_judged & (np.nan_to_num(peaks.height_db) >= _L["posterior_db"]))[0]
     findings = [
         finding
-        for i in candidates
-        if (finding := _posterior_finding(batch, spectra, usable, peaks, int(i))) is not None
+        for k in candidates
+        if (finding := _posterior_finding(batch, spectra, usable, peaks, segments, int(k)))
+        is not None
     ]
-    reasons = [
-        "" if j else "needs 4 clean seconds at O1 or O2 and a frontal row" for j in is_judged
-    ]
-    return conclude(batch.segment_ids, kind, findings, reasons)
+    return findings, is_judged
 
 
-def _occipital_peaks(batch: SegmentBatch, usable: NDArray[np.bool_]) -> _Posterior:
+def _occipital_peaks(
+    batch: SegmentBatch, usable: NDArray[np.bool_], segments: NDArray[np.intp]
+) -> _Posterior:
     from scipy import fft
 
-    n = len(batch)
+    n = segments.size
     taper = np.hanning(_WINDOW + 1)[:-1].astype(np.float32)
     windows = np.stack(
-        [batch.data_uv[:, _OCCIPITAL, s : s + _WINDOW] for s in _WINDOW_STARTS], axis=2
+        [batch.data_uv[segments[:, None], _OCCIPITAL, s : s + _WINDOW] for s in _WINDOW_STARTS],
+        axis=2,
     )
     spectrum = fft.rfft((windows - windows.mean(-1, keepdims=True)) * taper, axis=-1, workers=1)
     power = spectrum.real**2 + spectrum.imag**2
     seconds = [slice(s // SFREQ_HZ, (s + _WINDOW) // SFREQ_HZ) for s in _WINDOW_STARTS]
-    is_clean = np.stack([usable[:, _OCCIPITAL, s].all(-1) for s in seconds], axis=2)
+    is_clean = np.stack([usable[segments[:, None], _OCCIPITAL, s].all(-1) for s in seconds], axis=2)
     weight = is_clean.reshape(n, -1).astype(np.float32)
     total = np.einsum("nwf,nw->nf", power.reshape(n, weight.shape[1], -1), weight)
     scale = 2.0 / (SFREQ_HZ * float((taper**2).sum())) / np.maximum(weight.sum(1), 1)
@@ -145,10 +193,12 @@ def _occipital_peaks(batch: SegmentBatch, usable: NDArray[np.bool_]) -> _Posteri
     freqs = _WINDOW_FREQS[inside]
     density = total[:, inside] * scale[:, None]
     is_off = (freqs < _L["posterior_low_hz"] - 0.5) | (freqs > _L["posterior_high_hz"] + 0.5)
-    offset, exponent = fit_aperiodic(freqs, density, is_off & (freqs <= 0.9 * batch.band_hz[:, 1:]))
+    band = batch.band_hz[segments, 1:]
+    offset, exponent = fit_aperiodic(freqs, density, is_off & (freqs <= 0.9 * band))
     fit = 10 ** (offset[:, None] - exponent[:, None] * np.log10(freqs))
     ratio = np.nan_to_num(density / np.maximum(fit, 1e-12))
-    allowed = (freqs >= _L["posterior_low_hz"]) & (freqs <= _L["posterior_high_hz"])
+    # a maximum on the edge may belong to something outside: only what lies inside is a peak
+    allowed = (freqs > _L["posterior_low_hz"]) & (freqs < _L["posterior_high_hz"])
     peak_hz, height_db = peak_of(freqs, ratio, allowed)
     return _Posterior(peak_hz, height_db, offset, exponent, is_clean.max(2))
 
@@ -158,19 +208,21 @@ def _posterior_finding(
     spectra: SpectralFeatures,
     usable: NDArray[np.bool_],
     peaks: _Posterior,
-    i: int,
+    segments: NDArray[np.intp],
+    k: int,
 ) -> Finding | None:
     """Judge one candidate: field, share of clean time; None where it fails."""
-    peak_hz = float(peaks.peak_hz[i])
+    i = int(segments[k])
+    peak_hz = float(peaks.peak_hz[k])
     live = spectra.is_live[i]
     at_peak = np.abs(spectra.freqs_hz - peak_hz) <= 0.5
     power = np.where(live, spectra.psd_uv2_hz[i][:, at_peak].mean(1), 0.0)
     behind = [r for r in _OCCIPITOPARIETAL if live[r]]
     front = [r for r in _ANTERIOR if live[r]]
     ratio = float(power[behind].mean() / max(power[front].mean(), 1e-9))
-    leads = [r for k, r in enumerate(_OCCIPITAL) if peaks.used[i, k]]
+    leads = [r for c, r in enumerate(_OCCIPITAL) if peaks.used[k, c]]
     lead = max(leads, key=lambda r: float(power[r]))
-    share, amplitude = _cycles(batch, peaks, usable[i], i, lead)
+    share, amplitude = _cycles(batch.data_uv[i, lead], peaks, usable[i, lead], k)
     is_rhythm = ratio >= _L["posterior_ratio"] and share >= _L["sustained_share"]
     if not is_rhythm:
         return None
@@ -182,12 +234,12 @@ def _posterior_finding(
     measures = [
         ("frequency_hz", peak_hz, "Hz"),
         ("amplitude_uv_p2p", amplitude, "uV"),
-        ("prominence_db", float(peaks.height_db[i]), "dB"),
+        ("prominence_db", float(peaks.height_db[k]), "dB"),
         ("posterior_anterior_ratio", ratio, "1"),
         ("sustained_share", share, "1"),
     ]
     confidence = margin_confidence(
-        10 ** ((float(peaks.height_db[i]) - _L["posterior_db"]) / 10),
+        10 ** ((float(peaks.height_db[k]) - _L["posterior_db"]) / 10),
         ratio / _L["posterior_ratio"],
         share / _L["sustained_share"],
     )
@@ -198,22 +250,21 @@ def _posterior_finding(
 
 
 def _cycles(
-    batch: SegmentBatch,
+    row_uv: NDArray[np.float32],
     peaks: _Posterior,
     usable: NDArray[np.bool_],
-    i: int,
-    row: int,
+    k: int,
 ) -> tuple[float, float]:
     """Share of clean time with the rhythm, and the median peak-to-peak of its cycles, uV."""
-    peak_hz = float(peaks.peak_hz[i])
+    peak_hz = float(peaks.peak_hz[k])
     low, high = peak_hz - 1.5, peak_hz + 1.5
-    envelope, rate_hz = band_envelope(batch.data_uv[i, row][None], low, high)
+    envelope, rate_hz = band_envelope(row_uv[None], low, high)
     freqs = np.arange(low, high, 0.1)
-    fit = 10 ** (peaks.offset[i] - peaks.exponent[i] * np.log10(freqs))
+    fit = 10 ** (peaks.offset[k] - peaks.exponent[k] * np.log10(freqs))
     expected = 2 * float(fit.sum()) * 0.1
     power = np.convolve(envelope[0] ** 2, np.ones(12) / 12, mode="same")
     at = np.minimum((np.arange(power.size) / rate_hz).astype(int), SEGMENT_S - 1)
-    is_clean = usable[row, at]
+    is_clean = usable[at]
     is_on = is_clean & (power >= expected * 10 ** (_L["cycle_db"] / 10))
     share = float(is_on.sum() / max(is_clean.sum(), 1))
     amplitude = 2 * float(np.median(envelope[0][is_on])) if is_on.any() else 0.0

@@ -1,9 +1,11 @@
 """Rules and detector merged: pruned, grouped, agreed, masked, judged. What text is written from.
 
 Order of work on a segment: boxes above threshold become groups of rows at the same time; groups
-without the support their kind needs are pruned; bursts are joined; a rule's and the detector's
+without the support their kind needs are pruned; where the signal is at hand epileptiform boxes are
+judged by the six IFCN criteria instead; bursts are joined; a rule's and the detector's
 finding of the same thing become one; what a stronger kind covers is masked; then every kind gets
-exactly one judgement. Nothing is deleted: pruned and masked findings stay, with the reason.
+exactly one judgement. Pruned and masked findings stay, with the reason; only what ten seconds
+cannot show is refused (:mod:`detectors.guard`).
 Grouping and pruning are in :mod:`detectors.pruning`; how things are found is elsewhere.
 """
 
@@ -15,20 +17,18 @@ from typing import Any, TypeVar
 
 from detectors._rule_common import Limit
 from detectors.artifacts import HIDING_KINDS
+from detectors.epileptiform import EPILEPTIFORM, proven_findings
+from detectors.guard import guarded
 from detectors.montage import side_and_region
 from detectors.pruning import grouped_findings
-from detectors.rows import (
-    event_from_row,
-    finding_from_row,
-    is_masked,
-    judgement_from_row,
-)
+from detectors.rows import event_from_row, finding_from_row, is_masked, judgement_from_row
 from detectors.types import (
     SEGMENT_S,
     ChannelSchema,
     Finding,
     Judgement,
     RuleResult,
+    SegmentBatch,
     Verdict,
     WaveformEvent,
     why_short,
@@ -37,7 +37,7 @@ from detectors.vocabulary import KINDS, WAVEFORMS
 
 _Item = TypeVar("_Item", Finding, Judgement, WaveformEvent)
 
-VERSION = "1"
+VERSION = "2"
 """Version of the merge."""
 
 LIMITS: dict[str, Limit] = {
@@ -93,6 +93,8 @@ def merge_findings(
     detector: str,
     detector_kinds: Collection[str] = DETECTOR_KINDS,
     thresholds: Mapping[str, float] | None = None,
+    batches: Iterable[SegmentBatch] = (),
+    is_strict: bool = False,
 ) -> RuleResult:
     """Merge what rules and detector say about segments.
 
@@ -110,6 +112,12 @@ def merge_findings(
         Kinds that detector can judge.
     thresholds
         Smallest confidence per detector class; classes left out keep every box.
+    batches
+        The signal of the segments, read once and in turn. Epileptiform boxes of a segment whose
+        signal is here are judged by the six IFCN criteria and need four of them; without signal
+        they are kept or pruned by their neighbours alone and carry no record.
+    is_strict
+        Raise on a finding that ten seconds cannot show instead of dropping it.
 
     Returns
     -------
@@ -121,6 +129,8 @@ def merge_findings(
     ------
     ValueError
         If a finding, judgement or event belongs to none of the pages.
+    BeyondPageError
+        If ``is_strict`` and a finding claims what ten seconds cannot show.
     """
     least = thresholds or {}
     found = _by_segment(pages, rules.findings)
@@ -128,11 +138,13 @@ def merge_findings(
     kept = [e for e in events if e.confidence >= least.get(e.waveform, 0.0)]
     boxes = _by_segment(pages, kept)
     readable = frozenset(detector_kinds) if detector else frozenset()
+    proven = proven_findings(batches, boxes, found, detector)
     findings: list[Finding] = []
     judgements: list[Judgement] = []
     for page in pages:
         here = page.segment_id
-        merged = _merge_page(page, found[here], boxes[here], detector)
+        merged = _merge_page(page, found[here], boxes[here], detector, proven.get(here))
+        merged = guarded(merged, is_strict=is_strict)
         findings.extend(merged)
         by_kind = {j.kind: j for j in judged[here]}
         judgements.extend(
@@ -149,6 +161,7 @@ def merge_shard(
     events: Iterable[Mapping[str, Any]],
     *,
     detector: str,
+    batches: Iterable[SegmentBatch],
 ) -> RuleResult:
     """Merge the stored rows of one shard.
 
@@ -162,6 +175,8 @@ def merge_shard(
         Rows of ``waveform_events``.
     detector
         Id of the weights that read the shard, with or without boxes; ``""`` where no detector ran.
+    batches
+        The signal of the segments, see :func:`merge_findings`.
 
     Raises
     ------
@@ -201,9 +216,17 @@ def _by_segment(pages: Sequence[Page], items: Iterable[_Item]) -> dict[str, list
 
 
 def _merge_page(
-    page: Page, rules: Sequence[Finding], events: Sequence[WaveformEvent], detector: str
+    page: Page,
+    rules: Sequence[Finding],
+    events: Sequence[WaveformEvent],
+    detector: str,
+    proven: Sequence[Finding] | None,
 ) -> list[Finding]:
-    detected = grouped_findings(page.segment_id, events, detector)
+    if proven is None:
+        detected = grouped_findings(page.segment_id, events, detector)
+    else:
+        others = [e for e in events if WAVEFORMS[e.waveform].kind not in EPILEPTIFORM]
+        detected = [*grouped_findings(page.segment_id, others, detector), *proven]
     findings = _agree(rules, detected)
     findings = _mask(findings)
     order = tuple(KINDS)

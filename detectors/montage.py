@@ -1,7 +1,7 @@
 """Derivations and the geometry of the 19 electrodes: what is next to, opposite to and behind what.
 
-Here live the longitudinal bipolar montage LB-18.1 (ACNS guideline 3, 2016; ``clinical.md`` 11.2),
-the average reference, and tables derived from electrode names. Words for regions and sides are in
+Here live the longitudinal and transverse bipolar montages LB-18.1 and TB-18.1 (ACNS guideline 3,
+2016), the average reference, and tables derived from electrode names. Words for regions and sides are in
 :mod:`detectors.vocabulary`; drawing a montage is the page renderer's business.
 """
 
@@ -26,6 +26,26 @@ LB18: tuple[tuple[str, str], ...] = (
 
 LB18_NAMES: tuple[str, ...] = tuple(f"{a}-{b}" for a, b in LB18)
 """Row names of LB-18.1."""
+
+TB18: tuple[tuple[str, str], ...] = (
+    ("F7", "Fp1"), ("Fp1", "Fp2"), ("Fp2", "F8"),
+    ("F7", "F3"), ("F3", "Fz"), ("Fz", "F4"), ("F4", "F8"),
+    ("T7", "C3"), ("C3", "Cz"), ("Cz", "C4"), ("C4", "T8"),
+    ("P7", "P3"), ("P3", "Pz"), ("Pz", "P4"), ("P4", "P8"),
+    ("P7", "O1"), ("O1", "O2"), ("O2", "P8"),
+)  # fmt: skip
+"""TB-18.1 in its published order: rows across the head, left to right, front to back (ACNS guideline
+3). T7 and T8 are in one derivation only, so nothing reverses there."""
+
+TB18_NAMES: tuple[str, ...] = tuple(f"{a}-{b}" for a, b in TB18)
+"""Row names of TB-18.1."""
+
+REFERENTIAL_BLOCKS: tuple[tuple[str, ...], ...] = (
+    ("F7", "T7", "P7"), ("Fp1", "F3", "C3", "P3", "O1"), ("Fz", "Cz", "Pz"),
+    ("Fp2", "F4", "C4", "P4", "O2"), ("F8", "T8", "P8"),
+)  # fmt: skip
+"""Single electrodes as a reader wants them: the blocks of LB-18.1, left above right and front above
+back (ACNS guideline 3, 2.2)."""
 
 HOMOLOGOUS: tuple[tuple[str, str], ...] = (
     ("Fp1", "Fp2"), ("F7", "F8"), ("F3", "F4"), ("T7", "T8"),
@@ -60,8 +80,10 @@ FRONTAL_ROWS = ("Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8")
 """Electrodes an eye movement can reach; an artifact confined to them is not a body movement."""
 
 _INDEX = {name: i for i, name in enumerate(CANONICAL19)}
-_FIRST = np.array([_INDEX[a] for a, _ in LB18])
-_SECOND = np.array([_INDEX[b] for _, b in LB18])
+_LB_ENDS, _TB_ENDS = (
+    tuple(np.array([_INDEX[name] for name in ends]) for ends in zip(*pairs, strict=True))
+    for pairs in (LB18, TB18)
+)
 
 
 def rows_of(*names: str) -> NDArray[np.intp]:
@@ -99,9 +121,25 @@ def longitudinal_bipolar(
     ValueError
         If there are not 19 rows.
     """
+    return _derived(data_uv, mask, *_LB_ENDS)
+
+
+def transverse_bipolar(
+    data_uv: NDArray[np.float32], mask: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Derive TB-18.1 from 19 referential rows; see :func:`longitudinal_bipolar`."""
+    return _derived(data_uv, mask, *_TB_ENDS)
+
+
+def _derived(
+    data_uv: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    first: NDArray[np.intp],
+    second: NDArray[np.intp],
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     _check_19(data_uv, mask)
-    both = mask[:, _FIRST] & mask[:, _SECOND]
-    derived = data_uv[:, _FIRST] - data_uv[:, _SECOND]
+    both = mask[:, first] & mask[:, second]
+    derived = data_uv[:, first] - data_uv[:, second]
     derived[~both] = 0.0
     return derived, both
 
@@ -163,6 +201,6 @@ def _check_19(data_uv: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
     expected = (data_uv.shape[0], len(CANONICAL19))
     if data_uv.ndim != 3 or data_uv.shape[:2] != expected or mask.shape != expected:
         raise ValueError(
-            f"longitudinal bipolar needs data (n, 19, n_times) and mask (n, 19), got "
+            f"a bipolar montage needs data (n, 19, n_times) and mask (n, 19), got "
             f"{data_uv.shape} and {mask.shape}; pass a referential19 batch"
         )

@@ -16,14 +16,19 @@ from numpy.typing import NDArray
 from detectors._rule_common import Limit, conclude, make_finding, margin_confidence
 from detectors.montage import rows_of
 from detectors.row_statistics import N_SLOW, SLOW_HZ
-from detectors.types import CANONICAL19, Finding, RuleResult, SegmentBatch
+from detectors.types import CANONICAL19, SEGMENT_S, Finding, RuleResult, SegmentBatch
 
-VERSION = "1"
+VERSION = "2"
 """Version of the eye rules, part of every finding's source."""
 
 _E8 = "clinical.md 8, engineering default"
 LIMITS: dict[str, Limit] = {
-    "blink_p2p_uv": Limit(75.0, "uV", _E8),
+    "blink_p2p_uv": Limit(75.0, "uV", _E8 + "; undone for an average reference"),
+    "average_reference_share": Limit(0.15, "1", "engineering default: mean of rows over their SD"),
+    "blink_mean_share": Limit(
+        0.2, "1", "engineering default: what a blink's field has as its mean"
+    ),
+    "blink_over_central": Limit(0.8, "1", "engineering default: stands out of the page"),
     "blink_one_side_share": Limit(0.5, "1", "engineering default: both Fp take part"),
     "blink_correlation": Limit(0.8, "1", _E8),
     "blink_fp_over_c": Limit(3.0, "1", _E8 + "; as regression on Fp, so that EEG at C drops out"),
@@ -35,6 +40,11 @@ LIMITS: dict[str, Limit] = {
     "lateral_restless_share": Limit(0.2, "1", "engineering default: box-like, level on both sides"),
     "lateral_correlation": Limit(-0.6, "1", _E8),
     "lateral_one_side_share": Limit(0.25, "1", "engineering default: opposite sign at both"),
+    "lateral_behind_share": Limit(0.33, "1", "engineering default: of F8 - F7, at C, P and O"),
+    "lateral_fp_share": Limit(0.15, "1", "engineering default: of F8 - F7, at Fp2 - Fp1"),
+    "lateral_rest_share": Limit(0.35, "1", "engineering default: of the step, off the median"),
+    "lateral_return_s": Limit(0.25, "s", "engineering default: out and back are one movement"),
+    "lateral_return_ratio": Limit(1.5, "1", "engineering default: larger goes on to the far side"),
     "lateral_longest_s": Limit(2.0, "s", "engineering default: box ends with the return step"),
 }
 """Constants of this module with their source marks."""
@@ -43,6 +53,8 @@ _FP = rows_of("Fp1", "Fp2")
 _CENTRAL = rows_of("C3", "Cz", "C4")
 _FRONTAL = rows_of("F3", "Fz", "F4", "F7", "F8")
 _F7, _F8 = rows_of("F7", "F8")
+_MIDDLE = rows_of("Fz", "Cz", "Pz", "C3", "C4", "P3", "P4")
+_BEHIND = rows_of("C3", "Cz", "C4", "P7", "P3", "Pz", "P4", "P8", "O1", "O2")
 _BIPOLAR = "needs single electrodes"
 
 
@@ -74,7 +86,7 @@ def find_blinks(
     has_rows = is_live[:, _FP[0]] & is_live[:, _FP[1]]
     has_rows &= np.logical_or.reduce(is_live[:, _CENTRAL], axis=1)
     peaks = _candidate_peaks(slow_uv, has_rows)
-    findings = _judge_peaks(batch, is_live, peaks) if peaks.segment.size else []
+    findings = _judge_peaks(batch, is_live, slow_uv, peaks) if peaks.segment.size else []
     reasons = ["" if ok else "needs live Fp1, Fp2 and a central row" for ok in has_rows]
     return conclude(batch.segment_ids, "blink", findings, reasons)
 
@@ -105,7 +117,12 @@ def _candidate_peaks(slow_uv: NDArray[np.float32], has_rows: NDArray[np.bool_]) 
     return _Peaks(segment, time, _smooth(slow_uv[segment[:, None, None], rows, around[:, None, :]]))
 
 
-def _judge_peaks(batch: SegmentBatch, is_live: NDArray[np.bool_], peaks: _Peaks) -> list[Finding]:
+def _judge_peaks(
+    batch: SegmentBatch,
+    is_live: NDArray[np.bool_],
+    slow_uv: NDArray[np.float32],
+    peaks: _Peaks,
+) -> list[Finding]:
     limit = {name: entry.value for name, entry in LIMITS.items()}
     fp = peaks.around[:, _FP]
     mean = fp.mean(1)
@@ -123,8 +140,11 @@ def _judge_peaks(batch: SegmentBatch, is_live: NDArray[np.bool_], peaks: _Peaks)
     left, right = centred[:, _FP[0]], centred[:, _FP[1]]
     norm = np.sqrt((left**2).sum(-1) * (right**2).sum(-1))
     correlation = (left * right).sum(-1) / np.maximum(norm, 1e-6)
-    is_blink = (height >= limit["blink_p2p_uv"]) & (correlation >= limit["blink_correlation"])
-    is_blink &= each.min(1) >= limit["blink_one_side_share"] * limit["blink_p2p_uv"]
+    over, quiet = _reference_and_quiet(slow_uv, is_live, peaks.segment)
+    is_blink = height * over >= limit["blink_p2p_uv"]
+    is_blink &= height * over >= limit["blink_over_central"] * quiet
+    is_blink &= correlation >= limit["blink_correlation"]
+    is_blink &= each.min(1) * over >= limit["blink_one_side_share"] * limit["blink_p2p_uv"]
     is_blink &= (width_s >= limit["blink_width_low_s"]) & (width_s <= limit["blink_width_high_s"])
     is_blink &= central * limit["blink_fp_over_c"] <= 1.0
     findings = []
@@ -154,6 +174,28 @@ def _judge_peaks(batch: SegmentBatch, is_live: NDArray[np.bool_], peaks: _Peaks)
     return findings
 
 
+def _reference_and_quiet(
+    slow_uv: NDArray[np.float32], is_live: NDArray[np.bool_], segment: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Gain that undoes an average reference, and what the central rows do when they are quiet.
+
+    The latter is the third lowest of ten 1-s peak-to-peaks, so that movement does not raise it.
+    Shape (n_peaks,) each. Rows of an average reference add up to nothing; it takes from a blink
+    what it puts on the rows behind.
+    """
+    page, back = np.unique(segment, return_inverse=True)
+    live = is_live[page]
+    rows = slow_uv[page] * live[..., None]
+    common = rows.sum(1).std(-1) / np.maximum(live.sum(1), 1)
+    own = rows.std(-1).sum(1) / np.maximum(live.sum(1), 1)
+    is_average = common < LIMITS["average_reference_share"].value * own
+    over = np.where(is_average, 1.0 / (1.0 - LIMITS["blink_mean_share"].value), 1.0)
+    seconds = rows[:, _CENTRAL].reshape(len(page), len(_CENTRAL), -1, SLOW_HZ)
+    typical = np.sort(seconds.max(-1) - seconds.min(-1), axis=-1)[..., 2]
+    quiet = typical.sum(1) / np.maximum(live[:, _CENTRAL].sum(1), 1)
+    return over[back], quiet[back]
+
+
 def _height(around: NDArray[np.float32]) -> NDArray[np.float32]:
     """Peak over the higher of the two feet within 0.4 s."""
     feet = np.maximum(around[..., 4:21].min(-1), around[..., 20:37].min(-1))
@@ -168,6 +210,22 @@ def _half_width(mean: NDArray[np.float32], height: NDArray[np.float32]) -> NDArr
     left = np.logical_and.accumulate(above[:, 20::-1], axis=1).sum(1)
     width: NDArray[np.intp] = left + right - 1
     return width
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The latest movement: its segment, when its level came back, its step."""
+
+    segment: int
+    end_s: float
+    step_uv: float
+
+    def is_ended_by(self, segment: int, start_s: float, step_uv: float) -> bool:
+        """Whether a step is this movement's own return: opposite, at its end, not much larger."""
+        is_opposite = segment == self.segment and step_uv * self.step_uv < 0
+        is_now = abs(start_s - self.end_s) <= LIMITS["lateral_return_s"].value
+        largest = LIMITS["lateral_return_ratio"].value * abs(self.step_uv)
+        return is_opposite and is_now and abs(step_uv) <= largest
 
 
 def find_lateral_eye(
@@ -195,15 +253,28 @@ def find_lateral_eye(
     is_step[1:] &= ~(is_step[:-1] & (segment[1:] == segment[:-1]) & (time[1:] - time[:-1] < 8))
     segment, time = segment[is_step], time[is_step]
     is_eye, correlation, onset = _is_conjugate(pair, step, segment, time)
+    is_eye[is_eye] = _is_eye_field(slow_uv, is_live, segment[is_eye], time[is_eye])
     findings = []
+    last = _Held(-1, 0.0, 0.0)
     for j in np.nonzero(is_eye)[0]:
         i, t = int(segment[j]), int(time[j])
-        end = _hold_end(pair[i, 0] - pair[i, 1], int(onset[j]), float(difference[i, t]))
-        start_s = (onset[j] + 0.5) / SLOW_HZ - 0.075
+        step_uv, at = float(difference[i, t]), int(onset[j])
+        onset_s = (at + 0.5) / SLOW_HZ
+        if last.is_ended_by(i, onset_s - 0.075, step_uv):
+            last = _Held(-1, 0.0, 0.0)
+            continue
+        gaze = pair[i, 0] - pair[i, 1]
+        if _is_return(gaze, at, step_uv):
+            # it began before the page or too near its start to be seen
+            begin_s = SEGMENT_S - _hold_end(gaze[::-1], N_SLOW - 1 - at, -step_uv)
+            start_s, end, step_uv = begin_s, onset_s + 0.075, -step_uv
+        else:
+            start_s, end = onset_s - 0.075, _hold_end(gaze, at, step_uv)
+            last = _Held(i, end, step_uv)
         measures = [
             ("step_uv", float(size[i, t]), "uV"),
             ("correlation", float(correlation[j]), "1"),
-            ("gaze_right", -float(np.sign(difference[i, t])), "1"),
+            ("gaze_right", -float(np.sign(step_uv)), "1"),
             ("duration_s", end - start_s, "s"),
         ]
         confidence = margin_confidence(float(size[i, t]) / limit["lateral_step_uv"])
@@ -259,6 +330,41 @@ def _is_conjugate(
     restlessness = np.sqrt(((levels - levels.mean(-1, keepdims=True)) ** 2).mean((0, 2)))
     is_eye &= restlessness <= limit["lateral_restless_share"] * size
     return is_eye, correlation.astype(np.float64), onset
+
+
+def _is_eye_field(
+    slow_uv: NDArray[np.float32],
+    is_live: NDArray[np.bool_],
+    segment: NDArray[np.intp],
+    time: NDArray[np.intp],
+) -> NDArray[np.bool_]:
+    """Keep steps whose field is the eyes': Fp1 and Fp2 take part, what lies behind hardly does."""
+    reach = np.arange(4, 10)
+    rows = np.arange(slow_uv.shape[1])[None, :, None]
+    at = segment[:, None, None]
+    after = slow_uv[at, rows, np.minimum(time[:, None] + reach, N_SLOW - 1)[:, None]].mean(-1)
+    before = slow_uv[at, rows, np.maximum(time[:, None] - reach, 0)[:, None]].mean(-1)
+    step = after - before
+    across = step[:, _F8] - step[:, _F7]
+    size = np.abs(across)
+    behind = is_live[segment][:, _BEHIND]
+    middle = (step[:, _MIDDLE] * is_live[segment][:, _MIDDLE]).sum(1)
+    middle /= np.maximum(is_live[segment][:, _MIDDLE].sum(1), 1)
+    beyond = np.abs(np.where(behind, step[:, _BEHIND] - middle[:, None], 0.0))
+    is_field = beyond.max(1, initial=0.0) <= LIMITS["lateral_behind_share"].value * size
+    frontopolar = (step[:, _FP[1]] - step[:, _FP[0]]) * np.sign(across)
+    has_fp = is_live[segment][:, _FP[0]] & is_live[segment][:, _FP[1]]
+    is_field &= ~has_fp | (frontopolar >= LIMITS["lateral_fp_share"].value * size)
+    return np.asarray(is_field)
+
+
+def _is_return(gaze_uv: NDArray[np.float32], t: int, step_uv: float) -> bool:
+    """Whether a step ends at the page's usual level instead of leaving it."""
+    rest = float(np.median(gaze_uv))
+    before = abs(float(gaze_uv[max(t - 9, 0) : t - 2].mean()) - rest)
+    after = abs(float(gaze_uv[t + 3 : t + 10].mean()) - rest)
+    share = LIMITS["lateral_rest_share"].value
+    return after <= share * abs(step_uv) and before >= (1 - share) * abs(step_uv)
 
 
 def _hold_end(difference: NDArray[np.float32], t: int, step_uv: float) -> float:

@@ -2,29 +2,34 @@
 
 A page is a pure function of signal, mask, montage and style version: same input, same bytes. It
 carries no clock, names or file names and no finding marks, so nothing leaks into a training
-picture; :func:`draw_boxes` puts marks on a copy, for review only. Styles and pixel geometry are in
+picture; marks for review are put on a copy in :mod:`detectors.page_overlay`. Styles and pixel geometry are in
 :mod:`detectors.page_geometry`, letters in
 :mod:`detectors.glyphs`, the stroke arithmetic in :mod:`detectors._page_kernels`, the file format
 in :mod:`detectors.png`, the waveform detector's own raster in ``detectors.waveform``.
 
-Conventions (ACNS guidelines 1 and 3): 30 mm/s, 7 uV/mm, 0.5-70 Hz, negative up, longitudinal
-bipolar LB-18.1 left before right and front to back, one-second grid lines, no horizontal grid.
+Conventions (ACNS guidelines 1 and 3): 30 mm/s, 7 uV/mm, 0.5-70 Hz, negative up, left before right
+and front to back, one-second grid lines, no horizontal grid; longitudinal bipolar (LB-18.1) unless
+another montage is asked for.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.glyphs import draw_text
-from detectors.montage import average_reference, longitudinal_bipolar
+from detectors.montage import (
+    average_reference,
+    longitudinal_bipolar,
+    rows_of,
+    transverse_bipolar,
+)
 from detectors.page_geometry import (
-    MONTAGE_TEXT,
+    PAGE_MONTAGES,
     PAGE_STYLES,
     PageGeometry,
     PageStyle,
@@ -33,17 +38,6 @@ from detectors.page_geometry import (
 )
 from detectors.png import grey4_png
 from detectors.types import N_TIMES, SEGMENT_S, SFREQ_HZ, ChannelSchema
-
-
-@dataclass(frozen=True, slots=True)
-class PageBox:
-    """A mark for review: a channel, a half-open interval, words and a colour."""
-
-    channel: str
-    t0_s: float
-    t1_s: float
-    text: str = ""
-    colour: tuple[int, int, int] = (214, 39, 40)
 
 
 def page_rows(
@@ -66,13 +60,37 @@ def page_rows(
     rows_mask : bool, shape (n_rows,)
         A derivation is recorded where both its electrodes are.
     """
-    shown = page_montage(schema, montage)
-    if shown == "as_recorded":
-        return data_uv, mask
-    if shown == "average_reference":
-        return average_reference(data_uv[None], mask[None])[0], mask
+    return _MONTAGE_ROWS[page_montage(schema, montage)](data_uv, mask)
+
+
+_Rows = tuple[NDArray[np.float32], NDArray[np.bool_]]
+
+
+def _longitudinal(data_uv: NDArray[np.float32], mask: NDArray[np.bool_]) -> _Rows:
     rows_uv, rows_mask = longitudinal_bipolar(data_uv[None], mask[None])
     return rows_uv[0], rows_mask[0]
+
+
+def _transverse(data_uv: NDArray[np.float32], mask: NDArray[np.bool_]) -> _Rows:
+    rows_uv, rows_mask = transverse_bipolar(data_uv[None], mask[None])
+    return rows_uv[0], rows_mask[0]
+
+
+def _referential(data_uv: NDArray[np.float32], mask: NDArray[np.bool_]) -> _Rows:
+    order = rows_of(*(name for b in PAGE_MONTAGES["average_reference"].blocks for name in b))
+    return average_reference(data_uv[None], mask[None])[0][order], mask[order]
+
+
+def _as_recorded(data_uv: NDArray[np.float32], mask: NDArray[np.bool_]) -> _Rows:
+    return data_uv, mask
+
+
+_MONTAGE_ROWS: Mapping[str, Callable[[NDArray[np.float32], NDArray[np.bool_]], _Rows]] = {
+    "longitudinal_bipolar": _longitudinal,
+    "transverse_bipolar": _transverse,
+    "average_reference": _referential,
+    "as_recorded": _as_recorded,
+}
 
 
 @functools.lru_cache(maxsize=8)
@@ -151,6 +169,59 @@ def trace_ordinates(
     return clipped, clipped != y
 
 
+def _recorded_rows(
+    data_uv: NDArray[np.float32], mask: NDArray[np.bool_], schema: ChannelSchema, montage: str
+) -> _Rows:
+    """Return the recorded rows of a page, checked, and which rows those are."""
+    expected = (len(schema.ch_names), N_TIMES)
+    if data_uv.shape != expected or mask.shape != expected[:1]:
+        raise ValueError(
+            f"data_uv has shape {data_uv.shape} and mask {mask.shape}; expected {expected} and "
+            f"{expected[:1]} for schema {schema.name!r}"
+        )
+    rows_uv, rows_mask = page_rows(data_uv, mask, schema, montage)
+    rows_uv = rows_uv[rows_mask]
+    if not np.isfinite(rows_uv).all():
+        raise ValueError("data_uv has samples that are not finite; set the segment aside first")
+    return rows_uv, rows_mask
+
+
+def page_traces(
+    data_uv: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    schema: ChannelSchema,
+    *,
+    montage: str = "longitudinal_bipolar",
+    style: PageStyle = PAGE_STYLES["clinical-1"],
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Say where every sample of a page is drawn: the middle of the stroke, exactly.
+
+    Parameters
+    ----------
+    data_uv, mask, schema, montage, style
+        As in :func:`render_page`.
+
+    Returns
+    -------
+    x_px : float64, shape (N_TIMES,)
+    y_px : float32, shape (n_rows, N_TIMES)
+        Rows of :func:`page_geometry`; NaN where a row was not recorded.
+
+    Raises
+    ------
+    ValueError
+        As :func:`render_page`.
+    """
+    geometry = page_geometry(schema, montage, style)
+    rows_uv, rows_mask = _recorded_rows(data_uv, mask, schema, montage)
+    y_px = np.full((len(rows_mask), N_TIMES), np.nan, dtype=np.float32)
+    if len(rows_uv):
+        seen = _subset(geometry, rows_mask)
+        y_px[rows_mask], _ = trace_ordinates(display_filter(rows_uv, style), seen)
+    x_px = np.array([geometry.sample_to_x(i) for i in range(N_TIMES)])
+    return x_px, y_px
+
+
 def render_page(
     data_uv: NDArray[np.float32],
     mask: NDArray[np.bool_],
@@ -170,7 +241,7 @@ def render_page(
     schema
         What the rows are.
     montage
-        One of :data:`MONTAGE_TEXT`; bipolar schemas are shown as recorded.
+        One of :data:`PAGE_MONTAGES`; bipolar schemas are shown as recorded.
     style
         A style of :data:`PAGE_STYLES`.
 
@@ -187,17 +258,8 @@ def render_page(
     """
     from detectors._page_kernels import draw_traces, quantise16
 
-    expected = (len(schema.ch_names), N_TIMES)
-    if data_uv.shape != expected or mask.shape != expected[:1]:
-        raise ValueError(
-            f"data_uv has shape {data_uv.shape} and mask {mask.shape}; expected {expected} and "
-            f"{expected[:1]} for schema {schema.name!r}"
-        )
     geometry = page_geometry(schema, montage, style)
-    rows_uv, rows_mask = page_rows(data_uv, mask, schema, montage)
-    rows_uv = rows_uv[rows_mask]
-    if not np.isfinite(rows_uv).all():
-        raise ValueError("data_uv has samples that are not finite; set the segment aside first")
+    rows_uv, rows_mask = _recorded_rows(data_uv, mask, schema, montage)
     image = _background(geometry, tuple(rows_mask.tolist()), page_montage(schema, montage)).copy()
     if len(rows_uv):
         seen = _subset(geometry, rows_mask)
@@ -270,7 +332,7 @@ def _background(
         )  # fmt: skip
         if not is_recorded:
             _draw_missing(image, y, style)
-    _draw_calibration(image, geometry, MONTAGE_TEXT[montage])
+    _draw_calibration(image, geometry, PAGE_MONTAGES[montage].text)
     image.setflags(write=False)
     return image
 
@@ -324,46 +386,3 @@ def _draw_calibration(image: NDArray[np.uint8], geometry: PageGeometry, montage_
 def page_png(image: NDArray[np.uint8]) -> bytes:
     """Encode a page as 4-bit grey PNG, exactly and deterministically."""
     return grey4_png(image)
-
-
-def draw_boxes(
-    image: NDArray[np.uint8], boxes: Sequence[PageBox], geometry: PageGeometry
-) -> NDArray[np.uint8]:
-    """Put marks on a copy of a page, for review and never for training.
-
-    Parameters
-    ----------
-    image
-        A page, uint8, shape (height, width).
-    boxes
-        What to mark; a single electrode is marked on every row that shows it.
-    geometry
-        The page's geometry.
-
-    Returns
-    -------
-    marked : uint8, shape (height, width, 3)
-
-    Raises
-    ------
-    KeyError
-        If a channel is on no row of the page.
-    """
-    marked = np.repeat(image[..., None], 3, axis=2)
-    height = 0.8 * geometry.spacing_px
-    for box in boxes:
-        rows = geometry.rows_showing(box.channel) or (geometry.row_of(box.channel),)
-        x0, x1 = round(geometry.time_to_x(box.t0_s)), round(geometry.time_to_x(box.t1_s))
-        x0, x1 = max(x0, geometry.style.gutter_px), min(max(x1, x0 + 2), image.shape[1])
-        for row in rows:
-            y0 = max(round(geometry.baselines_px[row] - height / 2), 0)
-            y1 = min(round(geometry.baselines_px[row] + height / 2), image.shape[0])
-            for edge in (
-                marked[y0:y1, x0 : x0 + 2], marked[y0:y1, x1 - 2 : x1],
-                marked[y0 : y0 + 2, x0:x1], marked[y1 - 2 : y1, x0:x1],
-            ):  # fmt: skip
-                edge[...] = box.colour
-        if box.text:
-            y_text = geometry.baselines_px[rows[0]] - height / 2 - 7
-            draw_text(marked, box.text, x_px=x0, y_px=y_text, size_px=11, ink=box.colour)
-    return marked

@@ -14,8 +14,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from detectors.montage import LB18_NAMES
-from detectors.types import SEGMENT_S, ChannelSchema
+from detectors.montage import LB18_NAMES, REFERENTIAL_BLOCKS, TB18_NAMES
+from detectors.types import SEGMENT_S, SFREQ_HZ, ChannelSchema
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +85,46 @@ class PageStyle:
 PAGE_STYLES: Mapping[str, PageStyle] = MappingProxyType({"clinical-1": PageStyle("clinical-1")})
 """Every style ever published; entries are added, never edited."""
 
-MONTAGE_TEXT: Mapping[str, str] = MappingProxyType(
+
+@dataclass(frozen=True, slots=True)
+class PageMontage:
+    """One frozen version of a montage's layout; another order or spacing is a new version.
+
+    Parameters
+    ----------
+    version
+        Goes into the page's identity.
+    text
+        The words the page carries.
+    blocks
+        Row names, top to bottom, a gap between blocks; empty: the rows as recorded.
+    """
+
+    version: str
+    text: str
+    blocks: tuple[tuple[str, ...], ...] = ()
+
+
+def _chains(rows: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Cut derivations into chains: ``A-B`` followed by ``B-C`` stand together."""
+    blocks: list[list[str]] = []
+    for i, row in enumerate(rows):
+        is_break = "-" in rows[i - 1] and rows[i - 1].split("-")[-1] != row.split("-")[0]
+        if i == 0 or is_break:
+            blocks.append([])
+        blocks[-1].append(row)
+    return tuple(tuple(block) for block in blocks)
+
+
+PAGE_MONTAGES: Mapping[str, PageMontage] = MappingProxyType(
     {
-        "longitudinal_bipolar": "LB-18.1",
-        "average_reference": "average reference",
-        "as_recorded": "derivations as recorded",
+        "longitudinal_bipolar": PageMontage("1", "LB-18.1", _chains(LB18_NAMES)),
+        "transverse_bipolar": PageMontage("1", "TB-18.1", _chains(TB18_NAMES)),
+        "average_reference": PageMontage("2", "average reference", REFERENTIAL_BLOCKS),
+        "as_recorded": PageMontage("1", "derivations as recorded"),
     }
 )
-"""Montages and the words the page carries; bipolar schemas are always shown as recorded."""
+"""Montages of a page; bipolar schemas are always shown as recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +159,14 @@ class PageGeometry:
         """Time since segment start of an abscissa."""
         return (x_px - self.style.gutter_px) / self.style.px_per_s
 
+    def sample_to_x(self, sample: int) -> float:
+        """Abscissa of a stored sample: ``gutter + 0.56 * sample`` in the first style."""
+        return self.time_to_x(sample / SFREQ_HZ)
+
+    def x_to_sample(self, x_px: float) -> int:
+        """Nearest stored sample of an abscissa, not clipped to the segment."""
+        return round(self.x_to_time(x_px) * SFREQ_HZ)
+
     def row_of(self, channel: str) -> int:
         """Index of a row.
 
@@ -140,10 +180,11 @@ class PageGeometry:
         return self.rows.index(channel)
 
     def rows_showing(self, channel: str) -> tuple[int, ...]:
-        """Return the rows a channel is seen in: its own, or the derivations it is part of."""
+        """Return the rows a channel is seen in: its own, or those that share an electrode."""
         if channel in self.rows:
             return (self.rows.index(channel),)
-        return tuple(i for i, row in enumerate(self.rows) if channel in row.split("-"))
+        electrodes = set(channel.split("-"))
+        return tuple(i for i, row in enumerate(self.rows) if electrodes & set(row.split("-")))
 
     def uv_to_y(self, row: int, value_uv: float) -> float:
         """Ordinate of a voltage on a row, unclipped; negative is up."""
@@ -173,11 +214,29 @@ def page_montage(schema: ChannelSchema, montage: str = "longitudinal_bipolar") -
     Raises
     ------
     ValueError
-        If the montage is not one of :data:`MONTAGE_TEXT`.
+        If the montage is not one of :data:`PAGE_MONTAGES`.
     """
-    if montage not in MONTAGE_TEXT:
-        raise ValueError(f"montage {montage!r} is not known; use one of {', '.join(MONTAGE_TEXT)}")
+    if montage not in PAGE_MONTAGES:
+        raise ValueError(f"montage {montage!r} is not known; use one of {', '.join(PAGE_MONTAGES)}")
     return montage if schema.is_referential else "as_recorded"
+
+
+def page_id(
+    schema: ChannelSchema,
+    montage: str = "longitudinal_bipolar",
+    style: PageStyle = PAGE_STYLES["clinical-1"],
+) -> str:
+    """Return what a page's pixels depend on beside the signal: style and montage, with versions.
+
+    For example ``clinical-1/transverse_bipolar-1``.
+
+    Raises
+    ------
+    ValueError
+        If the montage is unknown.
+    """
+    shown = page_montage(schema, montage)
+    return f"{style.version}/{shown}-{PAGE_MONTAGES[shown].version}"
 
 
 @functools.lru_cache(maxsize=64)
@@ -193,28 +252,26 @@ def page_geometry(
     schema
         What the segment's rows are.
     montage
-        One of :data:`MONTAGE_TEXT`; a bipolar schema is shown as recorded whatever is asked.
+        One of :data:`PAGE_MONTAGES`; a bipolar schema is shown as recorded whatever is asked.
     style
         The page's style.
 
     Returns
     -------
     PageGeometry
-        Chains of derivations (``A-B`` followed by ``B-C``) stand together; a small gap parts them.
+        Blocks of rows (chains of derivations) stand together; a small gap parts them.
 
     Raises
     ------
     ValueError
         If the montage is unknown or the schema has no rows.
     """
-    shown = page_montage(schema, montage)
-    rows = LB18_NAMES if shown == "longitudinal_bipolar" else schema.ch_names
-    if not rows:
+    blocks = PAGE_MONTAGES[page_montage(schema, montage)].blocks or _chains(schema.ch_names)
+    if not blocks:
         raise ValueError(f"channel schema {schema.name!r} has no rows to draw")
-    steps = [
-        1.0 + style.group_gap * (_is_derivation(a) and a.split("-")[-1] != b.split("-")[0])
-        for a, b in itertools.pairwise(rows)
-    ]
+    rows = tuple(itertools.chain.from_iterable(blocks))
+    steps = np.ones(len(rows) - 1)
+    steps[np.cumsum([len(block) for block in blocks[:-1]], dtype=np.intp) - 1] += style.group_gap
     offsets = np.concatenate([[0.0], np.cumsum(steps)])
     height = style.plot_bottom_px - style.plot_top_px
     fitting = int(height / (offsets[-1] + 2 * style.row_margin))
@@ -223,7 +280,3 @@ def page_geometry(
     tops = middle + (offsets - offsets[-1] / 2) * spacing
     baselines = tuple(float(np.floor(y)) + 0.5 for y in tops)
     return PageGeometry(style, rows, baselines, spacing)
-
-
-def _is_derivation(name: str) -> bool:
-    return "-" in name

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from detectors._rule_common import Box, Limit, group_boxes
 from detectors.montage import NEIGHBOURS, side_and_region
+from detectors.rows import is_masked
 from detectors.types import CANONICAL19, Finding, Measure, WaveformEvent
 from detectors.vocabulary import KINDS, WAVEFORMS, side_of
 
@@ -159,6 +160,46 @@ def _bursts(groups: Sequence[_Group]) -> list[list[_Group]]:
         else:
             bursts.append([group])
     return bursts
+
+
+def joined_bursts(findings: Sequence[Finding]) -> list[Finding]:
+    """Join findings of one kind that share a row and lie less than 0.5 s apart.
+
+    The strongest speaks for the burst: its channels, its measures; ``count`` says how many there
+    are and the interval holds them all. Masked findings stay apart.
+    """
+    bursts: list[list[Finding]] = []
+    for finding in sorted(findings, key=lambda f: (f.t0_s, f.t1_s, f.kind, f.channels)):
+        home = None if is_masked(finding) else _burst_of(finding, bursts)
+        if home is None:
+            bursts.append([finding])
+        else:
+            home.append(finding)
+    return [_spoken_for(burst) for burst in bursts]
+
+
+def _burst_of(finding: Finding, bursts: Sequence[list[Finding]]) -> list[Finding] | None:
+    for burst in bursts:
+        if is_masked(burst[0]) or burst[0].kind != finding.kind:
+            continue
+        is_near = finding.t0_s - max(f.t1_s for f in burst) < LIMITS["gap_s"].value
+        if is_near and set(finding.channels) & {name for f in burst for name in f.channels}:
+            return burst
+    return None
+
+
+def _spoken_for(burst: Sequence[Finding]) -> Finding:
+    if len(burst) == 1:
+        return burst[0]
+    best = max(burst, key=lambda f: (f.confidence, -f.t0_s))
+    n_events = sum(f.measure("count") or 1.0 for f in burst)
+    others = tuple(m for m in best.measures if m.name != "count")
+    return replace(
+        best,
+        t0_s=min(f.t0_s for f in burst),
+        t1_s=max(f.t1_s for f in burst),
+        measures=(Measure("count", n_events, "1"), *others),
+    )
 
 
 def _finding(segment_id: str, burst: Sequence[_Group], detector: str) -> Finding:

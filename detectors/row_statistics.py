@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.types import N_TIMES, SEGMENT_S, SFREQ_HZ, SegmentBatch
+from detectors.montage import NEIGHBOURS
+from detectors.types import CANONICAL19, N_TIMES, SEGMENT_S, SFREQ_HZ, SegmentBatch
 
 CELL_S = 0.1
 """Length of a cell; rules combine cells, so their times have this grain."""
@@ -45,6 +46,9 @@ class RowStatistics:
         Mean square above 30 Hz of each 0.1 s.
     slow_uv
         float32, shape (n, n_channels, N_SLOW): the row at 40 Hz.
+    why_not
+        Per segment, why the page is not interpretable at all, ``""`` where it is; empty until
+        :func:`detectors.artifacts.scan_artifacts` has said so.
     """
 
     p2p_uv: NDArray[np.float64]
@@ -59,6 +63,7 @@ class RowStatistics:
     cell_step_uv: NDArray[np.float32]
     cell_fast_uv2: NDArray[np.float32]
     slow_uv: NDArray[np.float32]
+    why_not: tuple[str, ...] = ()
 
     def second_p2p_uv(self) -> NDArray[np.float32]:
         """Return the peak-to-peak of every whole second, shape (n, n_channels, 10)."""
@@ -103,6 +108,76 @@ def row_statistics(batch: SegmentBatch) -> RowStatistics:
         cell_fast_uv2=fast,
         slow_uv=slow.reshape(*shape, N_SLOW),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class FieldStatistics:
+    """How a page's rows go together; shape (n,) each, NaN with fewer than two pairs of a sort.
+
+    Parameters
+    ----------
+    near
+        Mean correlation of neighbouring electrodes in the recording's own reference.
+    near_excess
+        The same against a mean of all rows, the loud ones counting less, less that of all other
+        pairs.
+    spread
+        Standard deviation over all pairs, same reference.
+    """
+
+    near: NDArray[np.float64]
+    near_excess: NDArray[np.float64]
+    spread: NDArray[np.float64]
+
+
+def field_statistics(slow_uv: NDArray[np.float32], is_live: NDArray[np.bool_]) -> FieldStatistics:
+    """Correlate the slow activity (below about 8 Hz, differenced) of all pairs of electrodes.
+
+    The skull spreads every source over neighbours, so that on a real page neighbours agree more
+    than others do in any reference; noise of independent rows and shuffled rows do not.
+
+    Parameters
+    ----------
+    slow_uv
+        Shape (n, 19, N_SLOW), from :func:`row_statistics`.
+    is_live
+        bool, shape (n, 19).
+    """
+    blocks = slow_uv[..., ::2] + slow_uv[..., 1::2]
+    moves = np.diff(blocks, axis=-1) * is_live[..., None]
+    moves -= moves.mean(-1, keepdims=True)
+    gram = np.matmul(moves, moves.swapaxes(1, 2)).astype(np.float64)
+    # rows count by the inverse of their power, so that one loud electrode is not spread over all
+    share = is_live / np.maximum(np.einsum("ncc->nc", gram), 1e-3)
+    share /= np.maximum(share.sum(1, keepdims=True), 1e-9)
+    mean = np.einsum("ncd,nd->nc", gram, share)
+    centred = gram - mean[:, :, None] - mean[:, None, :]
+    centred += np.einsum("nc,nc->n", mean, share)[:, None, None]
+    is_pair = is_live[:, :, None] & is_live[:, None, :] & _UPPER
+    near = is_pair & _IS_NEIGHBOUR
+    far = is_pair & ~_IS_NEIGHBOUR
+    own, referred = _correlation(gram), _correlation(centred)
+    excess = _mean_where(referred, near) - _mean_where(referred, far)
+    mean_all = _mean_where(referred, is_pair)
+    spread = _mean_where((referred - mean_all[:, None, None]) ** 2, is_pair)
+    return FieldStatistics(_mean_where(own, near), excess, np.sqrt(spread))
+
+
+def _correlation(gram: NDArray[np.float64]) -> NDArray[np.float64]:
+    size = np.sqrt(np.maximum(np.einsum("ncc->nc", gram), 1e-9))
+    correlation: NDArray[np.float64] = gram / size[:, :, None] / size[:, None, :]
+    return correlation
+
+
+def _mean_where(values: NDArray[np.float64], where: NDArray[np.bool_]) -> NDArray[np.float64]:
+    n = where.sum((1, 2))
+    total = (values * where).sum((1, 2))
+    mean: NDArray[np.float64] = np.where(n >= 2, total / np.maximum(n, 1), np.nan)
+    return mean
+
+
+_UPPER = np.triu(np.ones((len(CANONICAL19), len(CANONICAL19)), dtype=np.bool_), 1)
+_IS_NEIGHBOUR = np.array([[b in NEIGHBOURS[a] for b in CANONICAL19] for a in CANONICAL19])
 
 
 def rail_samples(

@@ -3,14 +3,20 @@
 The rules themselves are in :mod:`detectors.artifacts`, :mod:`detectors.technical`,
 :mod:`detectors.ocular`, :mod:`detectors.background`, :mod:`detectors.voltage`,
 :mod:`detectors.sleep` and :mod:`detectors.slow_waves`. Epileptiform
-transients are the waveform detector's; both meet in :mod:`detectors.merge`.
+transients are the waveform detector's, judged in :mod:`detectors.epileptiform`; all meet in
+:mod:`detectors.merge`.
 """
 
 from __future__ import annotations
 
 from detectors import (
+    _transient_signal,
     artifacts,
     background,
+    benign,
+    epileptiform,
+    ifcn,
+    localisation,
     merge,
     ocular,
     pruning,
@@ -33,7 +39,7 @@ RULES_VERSION = "-".join(
 
 _LIMITED = (
     spectra, spatial, artifacts, technical, ocular, background, voltage, sleep, slow_waves,
-    pruning, merge,
+    pruning, merge, _transient_signal, epileptiform, ifcn, localisation, benign,
 )  # fmt: skip
 
 

@@ -22,15 +22,19 @@ from detectors._rule_common import (
     duration_of,
     make_finding,
     margin_confidence,
+    percentile,
     runs,
+    too_few,
+    unless,
 )
+from detectors.background import posterior_rhythms
 from detectors.montage import rows_of
 from detectors.row_statistics import SLOW_HZ, RowStatistics
 from detectors.slow_waves import find_slow_waves, slow_views
 from detectors.spectra import SpectralFeatures
 from detectors.types import CANONICAL19, SFREQ_HZ, Finding, RuleResult, SegmentBatch
 
-VERSION = "1"
+VERSION = "2"
 """Version of the sleep rules, part of every finding's source."""
 
 _E = "engineering default"
@@ -44,13 +48,18 @@ LIMITS: dict[str, Limit] = {
     "spindle_foot_share": Limit(0.3, "1", _E + "; of its peak, where a spindle begins and ends"),
     "spindle_sigma_share": Limit(0.2, "1", "YASA default: relative power in 1-30 Hz"),
     "spindle_correlation": Limit(0.65, "1", "YASA default: with the 1-30 Hz signal"),
+    "spindle_over_occipital": Limit(
+        1.2, "1", "clinical.md 6: the gate is compulsory, share is " + _E
+    ),
     "spindle_over_frontal": Limit(0.7, "1", "AASM central maximum, share is " + _E),
     "spindle_rows": Limit(2, "rows", "systems.md 6.6, engineering default"),
     "kcomplex_low_s": Limit(0.5, "s", "AASM"),
     "kcomplex_high_s": Limit(2.0, "s", "clinical.md 5, engineering default"),
-    "kcomplex_p2p_uv": Limit(75.0, "uV", _E),
+    "kcomplex_p2p_uv": Limit(75.0, "uV", _E + "; AASM sets none"),
     "kcomplex_negative_uv": Limit(35.0, "uV", _E + ": the negative part leads"),
     "kcomplex_positive_share": Limit(0.3, "1", _E + ": of the negative part"),
+    "kcomplex_sharp_s": Limit(0.3, "s", "AASM 'negative sharp wave', width at half is " + _E),
+    "kcomplex_sharp_share": Limit(0.9, "1", _E + ": of the positive part's width, which is slower"),
     "kcomplex_foot_share": Limit(0.15, "1", _E + ": where the wave begins and ends"),
     "kcomplex_over_median": Limit(2.5, "1", _E + ": stands out of the background"),
     "kcomplex_over_occipital": Limit(1.5, "1", "AASM frontal maximum, ratio is " + _E),
@@ -98,11 +107,33 @@ def find_sleep(
     views = slow_views(statistics.slow_uv[:, _SLOW_ROWS], 5, 11)
     sharp[:, _SLOW_ROWS], smooth[:, _SLOW_ROWS] = views
     sharp[~spectra.is_live] = smooth[~spectra.is_live] = 0.0
-    return (
-        find_spindles(batch, spectra.is_live, clean)
+    spindles = find_spindles(batch, spectra.is_live, clean)
+    result = (
+        _without_awake(batch, spindles, spectra, usable)
         + find_kcomplexes(batch, spectra.is_live, sharp, clean)
         + find_slow_waves(batch, smooth, clean)
     )
+    return unless(result, batch.segment_ids, statistics.why_not)
+
+
+def _without_awake(
+    batch: SegmentBatch,
+    spindles: RuleResult,
+    spectra: SpectralFeatures,
+    usable: NDArray[np.bool_],
+) -> RuleResult:
+    """Take spindles off pages that a posterior rhythm fills: half a page of it is wakefulness.
+
+    Awake, fast alpha and beta bursts over the central rows have a spindle's shape.
+    """
+    found = {finding.segment_id for finding in spindles.findings}
+    chosen = np.array([i for i, s in enumerate(batch.segment_ids) if s in found], dtype=np.intp)
+    if not chosen.size:
+        return spindles
+    awake = {finding.segment_id for finding in posterior_rhythms(batch, spectra, usable, chosen)[0]}
+    kept = [finding for finding in spindles.findings if finding.segment_id not in awake]
+    reasons = [judgement.reason for judgement in spindles.judgements]
+    return conclude(batch.segment_ids, "spindle", kept, reasons)
 
 
 def find_spindles(
@@ -130,7 +161,7 @@ def find_spindles(
     smooth[..., 2:-2] = sum(envelope[..., k : k + envelope.shape[-1] - 4] for k in range(5)) / 5
     floor = np.maximum(
         _L["spindle_p2p_uv"] / 2,
-        _L["spindle_over_quartile"] * np.percentile(envelope, 25, axis=-1, keepdims=True),
+        _L["spindle_over_quartile"] * percentile(envelope, 25)[..., None],
     )
     is_high = (smooth >= floor)[:, :6] & is_judged[:, None, None]
     row, start, stop = runs(is_high.reshape(-1, is_high.shape[-1]))
@@ -153,10 +184,12 @@ def find_spindles(
         finding = _spindle(batch, i, group, spectrum[i], smooth[i], clean[i])
         if finding is not None:
             findings.append(finding)
-    reason = "needs 4 clean seconds at a central row and a live occipital row"
-    return conclude(
-        batch.segment_ids, "spindle", findings, ["" if j else reason for j in is_judged]
-    )
+    few = too_few(central_s, _L["clean_s"], "C3, Cz and C4")
+    reasons = [
+        short or ("" if back else "no live occipital row")
+        for short, back in zip(few, has_back, strict=True)
+    ]
+    return conclude(batch.segment_ids, "spindle", findings, reasons)
 
 
 def _to_feet(
@@ -197,7 +230,8 @@ def _spindle(
     central, frontal, occipital = (
         float(level[part].max()) for part in (_IS_CENTRAL, _IS_FRONTAL, _IS_OCCIPITAL)
     )
-    if occipital >= central or central < _L["spindle_over_frontal"] * frontal:
+    is_behind = central < _L["spindle_over_occipital"] * occipital
+    if is_behind or central < _L["spindle_over_frontal"] * frontal:
         return None
     lead = max(kept, key=lambda b: b.weight)
     sigma_share, correlation, hz = _sigma_measures(spectrum[lead.row], t0, t1)
@@ -270,10 +304,17 @@ def find_kcomplexes(
         finding = _kcomplex(batch, i, t, view[i], front[i], float(typical[i]), is_live[i], clean[i])
         if finding is not None:
             findings.append(finding)
-    reason = "needs 4 clean seconds at a frontal row"
-    return conclude(
-        batch.segment_ids, "kcomplex", findings, ["" if j else reason for j in is_judged]
-    )
+    reasons = too_few(frontal_s, _L["clean_s"], "F3, Fz and F4")
+    return conclude(batch.segment_ids, "kcomplex", findings, reasons)
+
+
+def _half_width_s(wave_uv: NDArray[np.float32], peak: int) -> float:
+    """Time around a maximum that stays above half of it."""
+    low = wave_uv <= 0.5 * wave_uv[peak]
+    before, after = np.nonzero(low[:peak])[0], np.nonzero(low[peak:])[0]
+    start = int(before[-1]) + 1 if before.size else 0
+    stop = peak + int(after[0]) if after.size else wave_uv.size
+    return (stop - start) / SLOW_HZ
 
 
 def _kcomplex(
@@ -303,6 +344,9 @@ def _kcomplex(
     duration = (stop - start) / SLOW_HZ
     p2p = float(front[peak] - front[trough])
     is_shape = _L["kcomplex_low_s"] <= duration <= _L["kcomplex_high_s"]
+    negative_s, positive_s = _half_width_s(-front, trough), _half_width_s(front, peak)
+    is_shape &= negative_s <= _L["kcomplex_sharp_s"]
+    is_shape &= negative_s <= _L["kcomplex_sharp_share"] * positive_s
     is_large = p2p >= max(_L["kcomplex_p2p_uv"], _L["kcomplex_over_median"] * typical_uv)
     if not (is_shape and is_large):
         return None

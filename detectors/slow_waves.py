@@ -19,12 +19,13 @@ from detectors._rule_common import (
     make_finding,
     margin_confidence,
     runs,
+    too_few,
 )
 from detectors.montage import rows_of
 from detectors.row_statistics import SLOW_HZ
 from detectors.types import CANONICAL19, Finding, RuleResult, SegmentBatch
 
-VERSION = "1"
+VERSION = "2"
 """Version of the slow-wave rule, part of every finding's source."""
 
 _E = "engineering default"
@@ -107,10 +108,8 @@ def find_slow_waves(
     findings = []
     for i in np.nonzero(is_judged)[0]:
         findings.extend(_wave_trains(batch, int(i), waves[i]))
-    reason = "needs 4 clean seconds at a frontal row"
-    return conclude(
-        batch.segment_ids, "slow_wave", findings, ["" if j else reason for j in is_judged]
-    )
+    reasons = too_few(clean[:, _FRONTAL].sum(-1).max(1), _L["clean_s"], "F3, Fz and F4")
+    return conclude(batch.segment_ids, "slow_wave", findings, reasons)
 
 
 def _wave(

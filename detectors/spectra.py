@@ -88,26 +88,35 @@ class SpectralFeatures:
 
     def rows(self, batch: SegmentBatch) -> list[dict[str, Any]]:
         """Return one row per segment of table ``spectral_features``."""
-        columns: dict[str, list[Any]] = {
-            f"{scheme}_{band}_uv2": power.tolist()
-            for scheme, bands in self.power_uv2.items()
-            for band, power in bands.items()
+        columns = {
+            f"{scheme}_{band}_{unit}": values.tolist()
+            for unit, schemes in (("uv2", self.power_uv2), ("share", self.relative_power()))
+            for scheme, bands in schemes.items()
+            for band, values in bands.items()
         }
         dominant = self.dominant_hz.tolist()
-        rows = []
-        for i, segment_id in enumerate(batch.segment_ids):
-            row: dict[str, Any] = {
+        return [
+            {
                 "segment_id": segment_id,
                 "ch_names": list(batch.schema.ch_names),
+                **{name: values[i] for name, values in columns.items()},
+                "void_bands": self.void_bands(i),
+                "dominant_hz": dominant[i],
+                "dominant_band": self.dominant_band[i],
+                "dominant_band_raw": self.dominant_band_raw[i],
+                "aperiodic_exponent": float(self.aperiodic_exponent[i]),
             }
-            row |= {name: values[i] for name, values in columns.items()}
-            row["void_bands"] = self.void_bands(i)
-            row["dominant_hz"] = dominant[i]
-            row["dominant_band"] = self.dominant_band[i]
-            row["dominant_band_raw"] = self.dominant_band_raw[i]
-            row["aperiodic_exponent"] = float(self.aperiodic_exponent[i])
-            rows.append(row)
-        return rows
+            for i, segment_id in enumerate(batch.segment_ids)
+        ]
+
+    def relative_power(self) -> dict[str, dict[str, NDArray[np.float32]]]:
+        """Return each band's share of its scheme's bands that are not void, per row; else NaN."""
+        shares: dict[str, dict[str, NDArray[np.float32]]] = {}
+        for scheme, bands in self.power_uv2.items():
+            total: NDArray[np.float32] = np.nansum(np.stack(list(bands.values())), axis=0)
+            total[total <= 0] = np.nan
+            shares[scheme] = {band: power / total for band, power in bands.items()}
+        return shares
 
     def void_bands(self, i: int) -> list[str]:
         """Return ``scheme:band`` of the void bands of segment ``i``."""
@@ -306,9 +315,8 @@ class _Corrected:
     def of(
         cls, batch: SegmentBatch, density: NDArray[np.float32], is_live: NDArray[np.bool_]
     ) -> _Corrected:
-        inside = (LIMITS["fit_low_hz"].value <= FREQS_HZ) & (
-            LIMITS["fit_high_hz"].value >= FREQS_HZ
-        )
+        low, high = LIMITS["fit_low_hz"].value, LIMITS["fit_high_hz"].value
+        inside = (low <= FREQS_HZ) & (high >= FREQS_HZ)
         freqs = FREQS_HZ[inside]
         part = density[..., inside]
         is_usable = _usable_bins(batch, freqs)
@@ -321,14 +329,8 @@ class _Corrected:
         ratio = np.nan_to_num(ratio, nan=0.0, posinf=0.0)
         peak_hz, height = peak_of(freqs, ratio, is_usable[:, None, :])
         is_high = is_live & (np.nan_to_num(height, nan=-np.inf) >= LIMITS["peak_db"].value)
-        return cls(
-            freqs,
-            ratio,
-            exponent.astype(np.float32),
-            is_usable,
-            np.where(is_high, peak_hz, np.nan).astype(np.float32),
-            np.where(is_high, height, np.nan).astype(np.float32),
-        )
+        hz, db = (np.where(is_high, v, np.nan).astype(np.float32) for v in (peak_hz, height))
+        return cls(freqs, ratio, exponent.astype(np.float32), is_usable, hz, db)
 
     def dominant_band(
         self, is_live: NDArray[np.bool_], is_void: NDArray[np.bool_]
@@ -387,14 +389,12 @@ def _raw_band(
     best = np.where(is_void, -1.0, total).argmax(-1)
     names = tuple(CLINICAL_BANDS)
     return tuple(
-        names[b] if any_live else "" for b, any_live in zip(best, is_live.sum(-1) > 0, strict=True)
+        names[b] if live else "" for b, live in zip(best, is_live.sum(-1) > 0, strict=True)
     )
 
 
 def _live_mean(values: NDArray[np.float32], is_live: NDArray[np.bool_]) -> NDArray[np.float32]:
     n_live = is_live.sum(-1)
     total = np.where(is_live, np.nan_to_num(values), 0.0).sum(-1)
-    mean: NDArray[np.float32] = np.where(n_live > 0, total / np.maximum(n_live, 1), np.nan).astype(
-        np.float32
-    )
-    return mean
+    shares = np.maximum(n_live, 1).astype(np.float32)
+    return np.where(n_live > 0, total / shares, np.float32(np.nan))

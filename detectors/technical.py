@@ -33,7 +33,7 @@ from detectors.row_statistics import (
 from detectors.spectra import SpectralFeatures
 from detectors.types import CANONICAL19, N_TIMES, SFREQ_HZ, Finding, RuleResult, SegmentBatch
 
-VERSION = "1"
+VERSION = "2"
 """Version of these rules, part of every finding's source."""
 
 _E8 = "clinical.md 8, engineering default"
@@ -48,6 +48,8 @@ LIMITS: dict[str, Limit] = {
     "pop_step_uv": Limit(50.0, "uV", _E8),
     "pop_held_share": Limit(0.5, "1", "engineering default: steep rise, slow fall"),
     "pop_neighbour_share": Limit(0.2, "1", _E8),
+    "pop_neighbour_held_share": Limit(0.3, "1", "engineering default: of the level after it"),
+    "pop_background_uv": Limit(20.0, "uV", "engineering default: moves of 0.1-s means at rest"),
     "pop_other_share": Limit(0.5, "1", "engineering default: no field beyond one electrode"),
     "gap_s": Limit(0.5, "s", "systems.md 6.6, engineering default"),
 }
@@ -129,7 +131,9 @@ def find_pops(
     is_steep = statistics.cell_step_uv >= limit["pop_step_uv"]
     segment, row, cell = np.nonzero(is_steep & spectra.is_live[..., None])
     time = _step_time(batch.data_uv, segment, row, cell)
-    is_held = np.abs(_level_change(statistics.slow_uv, segment, time, row)) >= limit["pop_step_uv"]
+    step = statistics.cell_step_uv[segment, row, cell]
+    held = np.abs(_level_change(statistics.slow_uv, segment, time, row))
+    is_held = held >= limit["pop_held_share"] * step
     segment, row, cell, time = segment[is_held], row[is_held], cell[is_held], time[is_held]
     change = _level_change(statistics.slow_uv, segment, time)
     change[~spectra.is_live[segment]] = 0.0
@@ -138,13 +142,14 @@ def find_pops(
     near = _NEIGHBOUR_SHARE[row] * spectra.is_live[segment]
     n_near = np.maximum(near.sum(1), 1e-9)
     jump = _jump(batch.data_uv, segment, time)
-    beside = np.maximum(np.abs((near * change).sum(1)), np.abs((near * jump).sum(1))) / n_near
-    others = np.abs(change)
+    # the step itself is quick; what holds after it is mixed with the background of the neighbours
+    size = statistics.cell_step_uv[segment, row, cell]
+    beside = np.abs((near * jump).sum(1)) / n_near
+    beside_held = np.abs((near * change).sum(1)) / n_near
+    others = np.maximum(np.abs(change) - limit["pop_background_uv"], np.abs(jump))
     others[k, row] = 0.0
-    size = np.abs(own)
-    step = statistics.cell_step_uv[segment, row, cell]
-    is_pop = (size >= limit["pop_step_uv"]) & (size >= limit["pop_held_share"] * step)
-    is_pop &= (near.sum(1) > 0) & (beside <= limit["pop_neighbour_share"] * size)
+    is_pop = (near.sum(1) > 0) & (beside <= limit["pop_neighbour_share"] * size)
+    is_pop &= beside_held <= limit["pop_neighbour_held_share"] * size
     is_pop &= others.max(axis=1, initial=0.0) <= limit["pop_other_share"] * size
     findings: list[Finding] = []
     last: tuple[int, int, float] = (-1, -1, -1.0)

@@ -11,13 +11,20 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors._rule_common import Limit, conclude, make_finding, margin_confidence
+from detectors._rule_common import (
+    Limit,
+    conclude,
+    make_finding,
+    margin_confidence,
+    percentile,
+    too_few,
+)
 from detectors.montage import HOMOLOGOUS, LB18, LB18_NAMES, rows_of, side_and_region
 from detectors.row_statistics import RowStatistics
 from detectors.spectra import SpectralFeatures
 from detectors.types import SEGMENT_S, RuleResult, SegmentBatch
 
-VERSION = "1"
+VERSION = "2"
 """Version of the voltage rules, part of every finding's source."""
 
 LIMITS: dict[str, Limit] = {
@@ -61,7 +68,7 @@ def find_voltage(
     findings = []
     for i in np.nonzero(is_judged)[0]:
         windows = p2p[i][is_clean[i] & is_row[i][:, None]]
-        low, median, high = (float(v) for v in np.percentile(windows, [5, 50, 95]))
+        low, median, high = (float(percentile(windows, q)) for q in (5, 50, 95))
         measures = [
             ("amplitude_uv_p2p", median, "uV"),
             ("amplitude_uv_p2p_p05", low, "uV"),
@@ -75,10 +82,16 @@ def find_voltage(
                 batch.segment_ids[i], "voltage", rows, (0, SEGMENT_S), measures, 1.0, VERSION
             )
         )
-    reason = "needs 6 longitudinal bipolar rows with 4 clean seconds"
-    return conclude(
-        batch.segment_ids, "voltage", findings, ["" if j else reason for j in is_judged]
+    # the row that decides: the sixth best of the longitudinal bipolar rows
+    n_needed = int(_L["voltage_rows"])
+    seconds = np.sort(is_clean.sum(-1), axis=1)[:, ::-1] if names else np.zeros((len(batch), 0))
+    sixth = (
+        seconds[:, n_needed - 1].astype(int)
+        if seconds.shape[1] >= n_needed
+        else np.zeros(len(batch), dtype=int)
     )
+    reasons = too_few(sixth, _L["clean_s"], f"the best {n_needed} longitudinal bipolar rows")
+    return conclude(batch.segment_ids, "voltage", findings, reasons)
 
 
 def _longitudinal_p2p(
@@ -152,8 +165,7 @@ def find_asymmetry(
             # both hemispheres take part; the side is the larger one's
             side, region = side_and_region((names[0],))
             findings.append(replace(finding, side=side, region=region))
-    reason = "no homologous pair with 4 clean seconds on both sides"
-    reasons = ["" if any_pair else reason for any_pair in is_judged.sum(1) > 0]
+    reasons = too_few(is_clean.sum(-1).max(1), _L["clean_s"], "both sides of any pair of rows")
     return conclude(batch.segment_ids, "asymmetry", findings, reasons)
 
 

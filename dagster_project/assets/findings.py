@@ -18,6 +18,8 @@ from dagster_project.failures import translated
 from dagster_project.materialisation import SEGMENT_HOURS, counts, write
 from dagster_project.partitions import SHIPPED_DETECTOR
 from dagster_project.resources import Workspace
+from dagster_project.review.marks import MarkBook
+from dagster_project.review.pages import write_review
 from dagster_project.tables.store import TableStore
 from detectors.merge import merge_shard
 from detectors.rows import event_row, finding_row, judgement_row
@@ -118,18 +120,24 @@ def findings(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Mate
             store.read("rule_judgements", shard).to_dicts(),
             store.read("waveform_events", shard).to_dicts(),
             detector=_detector_of(store, shard),
+            batches=_batches(store, shard),
         )
-    return write(
+    result = write(
         workspace,
         shard,
         _finding_tables("findings", "judgements", found),
         provenance={
             "code": provenance.code_version(*_MERGE_CODE),
             **provenance.inputs(
-                store, ["rule_findings", "rule_judgements", "waveform_events"], shard
+                store, ["segments", "rule_findings", "rule_judgements", "waveform_events"], shard
             ),
         },
         metadata=_finding_metadata(found),
+    )
+    with translated():
+        review = _review_metadata(workspace, shard)
+    return dg.MaterializeResult(
+        metadata={**(result.metadata or {}), **review}, data_version=result.data_version
     )
 
 
@@ -137,6 +145,22 @@ def _detector_of(store: TableStore, shard: str) -> str:
     """Return the weights that read the shard; a shard without any box was read too."""
     manifest = store.manifest("waveform_events", shard)
     return str(manifest.provenance["detector"]) if manifest else ""
+
+
+def _review_metadata(workspace: Workspace, shard: str) -> dict[str, Any]:
+    """Write the review page of a sample of the shard and say where it lies."""
+    if "://" in workspace.home():
+        return {"review_page": "needs a storage root on a local disk"}
+    store, folder = workspace.store(), workspace.folder("reviews", shard)
+    n_marks = MarkBook(store, shard, folder).forget_withdrawn()
+    page = write_review(store, shard, folder)
+    if page is None:
+        return {"review_page": "no findings to review", "review_marks": n_marks}
+    return {
+        "review_page": dg.MetadataValue.path(str(page.resolve())),
+        "review_command": f"neurogloss review {shard}",
+        "review_marks": n_marks,
+    }
 
 
 def _batches(store: TableStore, shard: str) -> Iterator[SegmentBatch]:

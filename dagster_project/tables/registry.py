@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MEASURES = "list<struct<name:string,value:float64,unit:string>>"
+from dagster_project.tables.columns import (
+    FINDINGS,
+    JUDGEMENTS,
+    REVIEW_MARKS,
+    SEGMENT_ID,
+    WAVEFORM_EVENTS,
+    Column,
+)
+from detectors.vocabulary import BAND_SCHEMES
+
 LABELS = "list<struct<scope:string,name:string,value:string,source:string>>"
 EVENTS = (
     "list<struct<kind:string,channels:list<string>,t0_s:float64,t1_s:float64,source:string,"
@@ -17,17 +26,6 @@ EVENTS = (
 )
 SENTENCES = "list<struct<text:string,section:string,evidence:list<string>>>"
 MESSAGES = "list<struct<role:string,content:string>>"
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column: its type, unit (``""`` where it has none) and meaning."""
-
-    name: str
-    dtype: str
-    meaning: str
-    unit: str = ""
-    is_nullable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +66,6 @@ class Table:
         return tuple(column.name for column in self.columns)
 
 
-_SEGMENT_ID = Column("segment_id", "string", "segment the row belongs to")
-
 _RECORDINGS = (
     Column("recording_id", "string", "hash of corpus and root-relative path"),
     Column("corpus", "string", "registry key of the corpus"),
@@ -101,7 +97,7 @@ _RECORDINGS = (
 )
 
 _SEGMENTS = (
-    _SEGMENT_ID,
+    SEGMENT_ID,
     Column("recording_id", "string", "recording it was cut from"),
     Column("corpus", "string", "registry key of the corpus"),
     Column("subject_id", "string", "salted hash of the identity"),
@@ -174,7 +170,7 @@ _CORPUS_WINDOWS = (
 )
 
 _SPECTRAL = (
-    _SEGMENT_ID,
+    SEGMENT_ID,
     Column("ch_names", "list<string>", "row names"),
     *(
         Column(f"clinical_{b}_uv2", "list<float32>", f"{b} power per row, clinical bands", "uV2")
@@ -186,6 +182,11 @@ _SPECTRAL = (
         )
         for b in ("delta", "theta", "alpha", "beta", "gamma", "high_gamma")
     ),
+    *(
+        Column(f"{scheme}_{b}_share", "list<float32>", f"{b} share of bands that are not void", "1")
+        for scheme, bands in BAND_SCHEMES.items()
+        for b in bands
+    ),
     Column("void_bands", "list<string>", "scheme:band above the usable band; all if not whole"),
     Column("dominant_hz", "list<float32>", "peak of the 1/f-corrected spectrum; NaN: none", "Hz"),
     Column(
@@ -196,52 +197,13 @@ _SPECTRAL = (
 )
 
 _SPATIAL = (
-    _SEGMENT_ID,
+    SEGMENT_ID,
     Column("ch_names", "list<string>", "row names, all of them"),
     Column("energy_uv2", "list<float32>", "mean square per row, average reference", "uV2"),
     Column("tier", "list<string>", "high, medium or low per row; missing where not recorded"),
     Column("highest_channel", "string", "row with the largest energy; empty where not judged"),
     Column("is_judged", "bool", "tiers need a referential schema and 16 recorded rows"),
     Column("reason", "string", "why it was not judged"),
-)
-
-_WAVEFORM_EVENTS = (
-    Column("event_id", "string", "hash of segment, class, row and time"),
-    _SEGMENT_ID,
-    Column("waveform", "string", "one of the nine detector classes"),
-    Column("channel", "string", "row; boxes are one channel high"),
-    Column("t0_s", "float64", "start within the segment", "s"),
-    Column("t1_s", "float64", "end within the segment", "s"),
-    Column("confidence", "float32", "detector confidence", "1"),
-    Column("detector", "string", "pinned weights id"),
-)
-
-_FINDINGS = (
-    Column("finding_id", "string", "hash of what, where and by which rule"),
-    _SEGMENT_ID,
-    Column("kind", "string", "closed vocabulary"),
-    Column("family", "string", "background, artifact, sleep or epileptiform"),
-    Column("channels", "list<string>", "rows it was seen on"),
-    Column("side", "string", "left, right, midline, bilateral or empty"),
-    Column("region", "string", "region word of the leading electrode or empty"),
-    Column("t0_s", "float64", "start within the segment", "s"),
-    Column("t1_s", "float64", "end within the segment", "s"),
-    Column("measures", MEASURES, "measured values with units"),
-    Column("confidence", "float32", "confidence", "1"),
-    Column("source", "string", "rule or model id with version"),
-    Column("hed", "string", "HED-SCORE string"),
-    Column("is_masked", "bool", "hidden by a stronger finding or pruned"),
-    Column("masked_by", "string", "finding that hides it"),
-    Column("mask_reason", "string", "why it was hidden or pruned"),
-)
-
-_JUDGEMENTS = (
-    Column("judgement_id", "string", "one per segment and kind"),
-    _SEGMENT_ID,
-    Column("kind", "string", "closed vocabulary"),
-    Column("verdict", "string", "present, absent or not_judged"),
-    Column("reason", "string", "why it was not judged"),
-    Column("finding_ids", "list<string>", "findings behind a 'present'"),
 )
 
 _TEACHER = (
@@ -290,25 +252,27 @@ _ALL = (
     Table("spatial_features", "Energy tiers by exact one-dimensional 3-means, all channels listed.",
           ("segment_id",), _SPATIAL, upstream=("segments",)),
     Table("waveform_events", "Boxes of the YOLO waveform detector, one channel high.",
-          ("event_id",), _WAVEFORM_EVENTS, upstream=("segments",)),
+          ("event_id",), WAVEFORM_EVENTS, upstream=("segments",)),
     Table("rule_findings", "What the background, artifact and sleep rules found.",
-          ("finding_id",), _FINDINGS, upstream=("segments", "spectral_features")),
+          ("finding_id",), FINDINGS, upstream=("segments", "spectral_features")),
     Table("rule_judgements", "Present, absent or not judged, per segment and kind, by the rules.",
-          ("judgement_id",), _JUDGEMENTS, asset="rule_findings"),
+          ("judgement_id",), JUDGEMENTS, asset="rule_findings"),
     Table("findings", "Rules and detector merged, masked, pruned and grouped: what text is written from.",
-          ("finding_id",), _FINDINGS, upstream=("rule_findings", "waveform_events")),
+          ("finding_id",), FINDINGS, upstream=("rule_findings", "waveform_events")),
     Table("judgements", "Present, absent or not judged, per segment and kind, after the merge.",
-          ("judgement_id",), _JUDGEMENTS, asset="findings"),
+          ("judgement_id",), JUDGEMENTS, asset="findings"),
+    Table("review_marks", "What people said of findings on the review page: `neurogloss review`.",
+          ("segment_id", "finding_id", "reviewer"), REVIEW_MARKS, upstream=("findings",)),
     Table("captions", "Rule captions; every sentence carries the ids behind it.",
           ("sample_id",), (
-              Column("sample_id", "string", "hash of segment and variant"), _SEGMENT_ID,
+              Column("sample_id", "string", "hash of segment and variant"), SEGMENT_ID,
               Column("variant", "string", "label_free or label_aware"),
               Column("text", "string", "the sentences joined"),
               Column("sentences", SENTENCES, "sentence, section and evidence ids"),
           ), upstream=("findings", "spectral_features", "segments")),
     Table("questions", "Rule questions with one right option and proved distractors.",
           ("sample_id",), (
-              Column("sample_id", "string", "hash of segment and question"), _SEGMENT_ID,
+              Column("sample_id", "string", "hash of segment and question"), SEGMENT_ID,
               Column("question_type", "string", "closed list of types"),
               Column("question", "string", "the question"),
               Column("options", "list<string>", "option texts in shown order"),
@@ -319,7 +283,7 @@ _ALL = (
           ), upstream=("findings", "spectral_features")),
     Table("narratives", "Template facts with trends, written out by a teacher.",
           ("sample_id",), (
-              Column("sample_id", "string", "hash of segment, teacher and prompt"), _SEGMENT_ID,
+              Column("sample_id", "string", "hash of segment, teacher and prompt"), SEGMENT_ID,
               Column("history_segment_ids", "list<string>", "previous segments of the same recording"),
               Column("template", "string", "the structured facts given to the teacher"),
               Column("text", "string", "the narrative; empty where dropped"),
@@ -327,13 +291,13 @@ _ALL = (
           ), upstream=("findings", "spectral_features", "spatial_features")),
     Table("dialogues", "Conversations about a page, written by a teacher.",
           ("sample_id",), (
-              Column("sample_id", "string", "hash of segment, teacher and prompt"), _SEGMENT_ID,
+              Column("sample_id", "string", "hash of segment, teacher and prompt"), SEGMENT_ID,
               Column("messages", MESSAGES, "user and assistant turns"),
               *_TEACHER,
           ), upstream=("findings", "captions")),
     Table("waveform_annotations", "Boxes the detector is trained and scored on.",
           ("annotation_id",), (
-              Column("annotation_id", "string", "hash of segment, class, row and time"), _SEGMENT_ID,
+              Column("annotation_id", "string", "hash of segment, class, row and time"), SEGMENT_ID,
               Column("corpus", "string", "corpus the segment comes from"),
               Column("subject_id", "string", "salted hash of the identity"),
               Column("split", "string", "train, validation or test"),
@@ -348,7 +312,7 @@ _ALL = (
               Column("item_id", "string", "hash of task version and sample"),
               Column("task", "string", "task id"),
               Column("task_version", "string", "raised whenever scores can move"),
-              _SEGMENT_ID,
+              SEGMENT_ID,
               Column("corpus", "string", "corpus of the segment"),
               Column("subject_id", "string", "for clustered intervals"),
               Column("prompt", "string", "text shown to the model"),

@@ -162,7 +162,7 @@ def text_tables(segments: pl.DataFrame, spy: Spy) -> dict[str, list[dict[str, An
     rules = RuleResult.joined(found)
     pages = segments.select("segment_id", "channel_schema", "mask", "recorded_s").to_dicts()
     by_rule = [finding_row(f) for f in rules.findings], [judgement_row(j) for j in rules.judgements]
-    merged = merge_shard(pages, *by_rule, [], detector="")
+    merged = merge_shard(pages, *by_rule, [], detector="", batches=segment_batches(segments))
     rows = {
         "spectral_features": spectral,
         "spatial_features": spatial,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.montage import NEIGHBOURS
 from detectors.types import (
     CANONICAL19,
     N_TIMES,
@@ -22,6 +23,7 @@ POSTERIOR_FIELD = {"O1": 1.0, "O2": 0.95, "P3": 0.7, "P4": 0.7, "P7": 0.6, "P8":
 CENTRAL_FIELD = {"Cz": 1.0, "C3": 0.9, "C4": 0.9, "Fz": 0.7, "F3": 0.6, "F4": 0.6, "Pz": 0.5}
 FRONTAL_FIELD = {"Fz": 1.0, "F3": 0.9, "F4": 0.9, "Cz": 0.8, "C3": 0.6, "C4": 0.6, "Fp1": 0.6,
                  "Fp2": 0.6, "F7": 0.5, "F8": 0.5, "Pz": 0.3}  # fmt: skip
+LATERAL_FIELD = {"F8": 1.0, "F7": -0.9, "Fp2": 0.45, "Fp1": -0.4, "T8": 0.35, "T7": -0.3}
 BLINK_FIELD = {"Fp1": 1.0, "Fp2": 0.97, "F3": 0.35, "F4": 0.35, "Fz": 0.35, "F7": 0.3, "F8": 0.3,
                "C3": 0.08, "Cz": 0.08, "C4": 0.08}  # fmt: skip
 
@@ -29,7 +31,11 @@ BLINK_FIELD = {"Fp1": 1.0, "Fp2": 0.97, "F3": 0.35, "F4": 0.35, "Fz": 0.35, "F7"
 def noise(
     n: int = 1, seed: int = 0, rms_uv: float = 10.0, exponent: float = 1.0, n_rows: int = 19
 ) -> NDArray[np.float32]:
-    """1/f**exponent noise of 0.3-70 Hz, half of it shared by all rows."""
+    """1/f**exponent noise of 0.3-70 Hz, half of it shared by all rows.
+
+    Nineteen rows share their own half with their neighbours, as a scalp's rows do; a page without
+    that is not interpretable.
+    """
     rng = np.random.default_rng(seed)
     shape = (n, n_rows + 1, N_TIMES // 2 + 1)
     spectrum = rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
@@ -37,8 +43,18 @@ def noise(
     gain = np.where((hz >= 0.3) & (hz <= 70), np.maximum(hz, 0.1) ** (-exponent / 2), 0)
     rows = np.fft.irfft(spectrum * gain, N_TIMES)
     rows /= rows.std(-1, keepdims=True)
-    mixed = (rows[:, :n_rows] + rows[:, n_rows:]) / np.sqrt(2)
+    own = rows[:, :n_rows]
+    if n_rows == len(CANONICAL19):
+        own = np.einsum("cd,ndt->nct", _spread(), own)
+    mixed = (own + rows[:, n_rows:]) / np.sqrt(2)
     return (rms_uv * mixed).astype(np.float32)
+
+
+def _spread() -> NDArray[np.float64]:
+    """Weights with which every row holds its neighbours; the sum of their squares is 1."""
+    near = [[b in NEIGHBOURS[a] for b in CANONICAL19] for a in CANONICAL19]
+    weights = np.eye(len(CANONICAL19)) + 0.6 * np.array(near)
+    return weights / np.sqrt((weights**2).sum(1, keepdims=True))
 
 
 def add(

@@ -74,7 +74,7 @@ def test_the_posterior_rule_says_what_it_lacks() -> None:
         j for j in found_in(batch_of(data, mask=mask)).judgements if j.kind == "posterior_rhythm"
     ]
     assert judgement.verdict == "not_judged"
-    assert judgement.reason == "needs 4 clean seconds at O1 or O2 and a frontal row"
+    assert judgement.reason == "only 0 usable s on O1 and O2, 4 needed"
 
 
 def test_dominant_rhythm_works_on_bipolar_rows_and_the_posterior_rule_does_not() -> None:
@@ -129,7 +129,7 @@ def test_voltage_is_not_judged_on_two_long_derivations() -> None:
     pair = ChannelSchema.bipolar(("Fpz-Cz", "Pz-Oz"))
     result = found_in(batch_of(noise(1, n_rows=2), schema=pair))
     reasons = {j.kind: j.reason for j in result.judgements if j.verdict == "not_judged"}
-    assert reasons["voltage"] == "needs 6 longitudinal bipolar rows with 4 clean seconds"
+    assert reasons["voltage"] == "only 0 usable s on the best 6 longitudinal bipolar rows, 4 needed"
     assert reasons["asymmetry"] == "no homologous rows"
 
 

@@ -303,6 +303,7 @@ def test_merging_stored_rows_is_the_same_as_merging_values() -> None:
         [judgement_row(j) for j in UNRULED],
         [event_row(e, "w1") for e in events],
         detector="w1",
+        batches=[],
     )
     assert stored == merged(events, rules)
 
@@ -313,7 +314,9 @@ def test_merging_stored_rows_is_the_same_as_merging_values() -> None:
 def test_a_page_not_recorded_to_its_end_is_judged_on_nothing(
     recorded_s: float, reason: str
 ) -> None:
-    found = merge_shard([STORED | {"recorded_s": recorded_s}], [], [], [], detector="w1")
+    found = merge_shard(
+        [STORED | {"recorded_s": recorded_s}], [], [], [], detector="w1", batches=[]
+    )
     assert [j.kind for j in found.judgements] == list(KINDS)
     if reason:
         assert {(j.verdict, j.reason) for j in found.judgements} == {("not_judged", reason)}
@@ -323,7 +326,7 @@ def test_a_page_not_recorded_to_its_end_is_judged_on_nothing(
 
 def test_a_shard_without_boxes_was_still_read() -> None:
     segments = [STORED]
-    assert verdict(merge_shard(segments, [], [], [], detector="w1"), "spike") == (
+    assert verdict(merge_shard(segments, [], [], [], detector="w1", batches=[]), "spike") == (
         "absent",
         "",
     )
@@ -331,7 +334,7 @@ def test_a_shard_without_boxes_was_still_read() -> None:
 
 def test_a_shard_no_detector_read_is_not_judged_for_spikes() -> None:
     segments = [STORED]
-    merged_rows = merge_shard(segments, [], [], [], detector="")
+    merged_rows = merge_shard(segments, [], [], [], detector="", batches=[])
     assert verdict(merged_rows, "spike") == ("not_judged", "no detector ran")
 
 
@@ -339,7 +342,7 @@ def test_mixed_detectors_and_foreign_segments_are_refused() -> None:
     segments = [STORED]
     events = [event_row(box("sharp", "T7", 3.0, 3.1), d) for d in ("w1", "w2")]
     with pytest.raises(ValueError, match="events of detectors w2 lie in a shard read by 'w1'"):
-        merge_shard(segments, [], [], events, detector="w1")
+        merge_shard(segments, [], [], events, detector="w1", batches=[])
     foreign = replace(box("sharp", "T7", 3.0, 3.1), segment_id="t")
     with pytest.raises(ValueError, match="segment 't' of a WaveformEvent"):
         merged([foreign])

@@ -15,15 +15,14 @@ from PIL import Image
 from benchmark.page_reference import plot_box, psnr_db, reference_traces
 from detectors.montage import LB18_NAMES
 from detectors.page import (
-    PageBox,
     display_filter,
-    draw_boxes,
     page_png,
     page_rows,
     render_page,
     trace_ordinates,
 )
 from detectors.page_geometry import PAGE_STYLES, page_geometry, page_montage
+from detectors.page_overlay import PageBox, draw_boxes
 from detectors.types import CANONICAL19, N_TIMES, REFERENTIAL19, SFREQ_HZ, ChannelSchema
 
 STYLE = PAGE_STYLES["clinical-1"]

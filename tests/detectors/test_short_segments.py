@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from planted_signals import noise
 
 from detectors.rules import rule_findings
 from detectors.spatial import spatial_features
@@ -17,9 +18,8 @@ WHY = "only 6.0 of 10 s were recorded"
 
 def batch(recorded_s: tuple[float, ...] | None) -> SegmentBatch:
     """Three pages of loud alpha behind, blinks in front and noise; silent after six seconds."""
-    rng = np.random.default_rng(0)
     t = np.arange(N_TIMES) / SFREQ_HZ
-    data = 6 * rng.standard_normal((3, 19, N_TIMES))
+    data = noise(3, rms_uv=6)
     data[:, [17, 18]] += 60 * np.sin(2 * np.pi * 10 * t)
     data[:, [0, 1]] += 250 * np.exp(-(((t - 3) / 0.12) ** 2))
     if recorded_s:

@@ -117,3 +117,28 @@ def test_rows_carry_the_registered_columns() -> None:
     rows = spectral_features(batch).rows(batch)
     assert [tuple(row) for row in rows] == [table("spectral_features").column_names] * 2
     assert rows[0]["ch_names"] == list(CANONICAL19)
+
+
+@pytest.mark.parametrize("high_hz", [75.0, 60.0, 29.0], ids=["full", "one void", "narrow"])
+def test_relative_power_adds_up_over_the_bands_that_are_not_void(high_hz: float) -> None:
+    data = noise(2, seed=5)
+    mask = np.ones((2, 19), dtype=bool)
+    mask[0, 3] = False
+    features = spectral_features(batch_of(data, mask=mask, band_hz=(0.1, high_hz)))
+    louder = spectral_features(batch_of(3 * data, mask=mask, band_hz=(0.1, high_hz)))
+    for scheme, shares in features.relative_power().items():
+        void = features.void[scheme][0]
+        stacked = np.stack(list(shares.values()))
+        assert np.isnan(stacked[void]).all()
+        assert np.isnan(stacked[:, ~mask]).all()
+        assert stacked[~void][:, mask].sum(0) == pytest.approx(1.0, abs=1e-5)
+        again = np.stack(list(louder.relative_power()[scheme].values()))
+        assert again == pytest.approx(stacked, rel=1e-3, nan_ok=True)
+
+
+def test_relative_power_of_a_silent_row_or_a_short_segment_is_no_number() -> None:
+    data = noise(1)
+    data[0, 5] = 0.0
+    shares = spectral_features(batch_of(data)).relative_power()["clinical"]
+    assert all(np.isnan(share[0, 5]) for share in shares.values())
+    assert shares["alpha"].dtype == np.float32

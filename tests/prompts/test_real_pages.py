@@ -52,6 +52,7 @@ def pages(request: pytest.FixtureRequest, data_root: Path) -> list[PageFacts]:
         [judgement_row(j) for j in rules.judgements],
         [],
         detector="",
+        batches=segment_batches(segments),
     )
     frames = {
         "findings": [finding_row(f) for f in merged.findings],

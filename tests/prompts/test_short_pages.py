@@ -51,6 +51,7 @@ def pages() -> list[PageFacts]:
         [judgement_row(j) for j in rules.judgements],
         [],
         detector="w",
+        batches=[batch],
     )
     tables = {
         "findings": [finding_row(f) for f in merged.findings],

@@ -1,0 +1,77 @@
+"""Whether a page holds EEG that could be read at all.
+
+Noise, shuffled rows, silence and mains alone make every other rule guess, so they are told first.
+Single artifacts are in :mod:`detectors.artifacts`, which asks here; the numbers come from
+:mod:`detectors.row_statistics`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors._rule_common import Limit
+from detectors.row_statistics import RowStatistics, field_statistics
+from detectors.spectra import SpectralFeatures
+from detectors.types import SEGMENT_S, SegmentBatch
+
+LIMITS: dict[str, Limit] = {
+    "read_share": Limit(0.5, "1", "engineering default: of all row-seconds"),
+    "mains_only_share": Limit(0.9, "1", "engineering default: of all power"),
+    "field_rows": Limit(12, "rows", "engineering default"),
+    "field_excess": Limit(0.25, "1", "measured: recordings >= 0.47, 99 % of shuffled <= 0.21"),
+    "field_near": Limit(0.25, "1", "measured: recordings >= 0.6, independent rows <= 0.05"),
+    "field_near_sure": Limit(0.8, "1", "measured: shuffled rows <= 0.75"),
+    "field_spread": Limit(0.25, "1", "measured: recordings >= 0.3, independent rows <= 0.07"),
+}
+"""Constants of this module with their source marks."""
+
+
+def not_interpretable(
+    batch: SegmentBatch,
+    spectra: SpectralFeatures,
+    statistics: RowStatistics,
+    left: NDArray[np.bool_],
+) -> tuple[str, ...]:
+    """Say which pages hold no EEG that could be read, and why.
+
+    A page counts as read unless all rows are silent, most of it is flat or clipped, mains is all
+    there is, or its rows do not go together as rows of a scalp do: either not at all (noise), or in
+    other places than their names say (shuffled). That needs 12 live single electrodes.
+
+    Parameters
+    ----------
+    batch, spectra, statistics
+        Segments, their spectra and row statistics.
+    left
+        bool, shape (n, n_channels, 10): seconds of recorded rows that are neither flat nor clipped.
+
+    Returns
+    -------
+    tuple of str
+        One reason per segment, ``""`` where the page is interpretable.
+    """
+    limit = {name: entry.value for name, entry in LIMITS.items()}
+    n_live = spectra.is_live.sum(1)
+    is_dead = left.sum((1, 2)) < limit["read_share"] * SEGMENT_S * batch.mask.sum(1)
+    power = spectra.psd_uv2_hz.sum(1)
+    at_mains = np.abs(spectra.freqs_hz - batch.line_freq_hz) <= 1
+    is_mains = power[:, at_mains].sum(1) >= limit["mains_only_share"] * power.sum(1)
+    is_noise = is_shuffled = np.zeros(len(batch), dtype=np.bool_)
+    if batch.schema.is_referential:
+        field = field_statistics(statistics.slow_uv, spectra.is_live)
+        is_loose = (n_live >= limit["field_rows"]) & (field.near_excess < limit["field_excess"])
+        is_noise = is_loose & (field.near < limit["field_near"])
+        is_shuffled = is_loose & (field.spread >= limit["field_spread"])
+        is_shuffled &= field.near < limit["field_near_sure"]
+    reasons = {
+        "all rows are silent": (n_live == 0) & batch.mask.any(1),
+        "most of the page is flat or clipped": is_dead & batch.mask.any(1),
+        "mains interference is all there is": is_mains & (n_live > 0),
+        "neighbouring electrodes have nothing in common": is_noise,
+        "rows do not fit their electrodes": is_shuffled,
+    }
+    return tuple(
+        next((f"not interpretable: {why}" for why, hit in reasons.items() if hit[i]), "")
+        for i in range(len(batch))
+    )
