@@ -252,7 +252,12 @@ def _tell_steps(spec: CorpusSpec) -> None:
     _say(f"{spec.key}: {spec.title}{size}")
     _say(f"  licence   {spec.licence.id} ({spec.licence.url})")
     _say(f"  cite      {spec.citation}")
-    _say(f"  access    {_HOW[spec.access.kind]}; no program can do this for you:")
+    why = (
+        "no source here knows it"
+        if spec.access.kind == "open"
+        else "no program can do this for you"
+    )
+    _say(f"  access    {_HOW[spec.access.kind]}; {why}:")
     for i, step in enumerate(spec.access.instructions or (spec.licence.url,), start=1):
         _say(f"  {i}. {step}")
     _say(f"  Put the files below the data root as {' or '.join(spec.folders)}, then run")

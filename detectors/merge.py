@@ -21,6 +21,7 @@ from detectors.epileptiform import EPILEPTIFORM, proven_findings
 from detectors.guard import guarded
 from detectors.montage import side_and_region
 from detectors.pruning import grouped_findings
+from detectors.readable import put_aside, unless_unread, why_unreadable
 from detectors.rows import event_from_row, finding_from_row, is_masked, judgement_from_row
 from detectors.types import (
     SEGMENT_S,
@@ -144,11 +145,12 @@ def merge_findings(
     for page in pages:
         here = page.segment_id
         merged = _merge_page(page, found[here], boxes[here], detector, proven.get(here))
-        merged = guarded(merged, is_strict=is_strict)
+        unread = why_unreadable(judged[here])
+        merged = [put_aside(f, unread) for f in guarded(merged, is_strict=is_strict)]
         findings.extend(merged)
         by_kind = {j.kind: j for j in judged[here]}
         judgements.extend(
-            _judge(page, kind, merged, by_kind.get(kind), bool(detector), readable)
+            unless_unread(_judge(page, kind, merged, by_kind.get(kind), detector, readable), unread)
             for kind in KINDS
         )
     return RuleResult(tuple(findings), tuple(judgements))
@@ -200,7 +202,7 @@ def merge_shard(
         tuple(judgement_from_row(row) for row in judgements),
     )
     seen = [event_from_row(row) for row in boxes]
-    return merge_findings(pages, rules, seen, detector=detector)
+    return merge_findings(pages, rules, seen, detector=detector, batches=batches)
 
 
 def _by_segment(pages: Sequence[Page], items: Iterable[_Item]) -> dict[str, list[_Item]]:
@@ -335,7 +337,7 @@ def _judge(
     kind: str,
     findings: Sequence[Finding],
     by_rule: Judgement | None,
-    has_detector: bool,
+    detector: str,
     readable: frozenset[str],
 ) -> Judgement:
     short = why_short(page.recorded_s)
@@ -347,7 +349,7 @@ def _judge(
     ruled = by_rule is not None and by_rule.verdict != "not_judged"
     detected = kind in readable and page.schema.is_referential and bool(page.recorded)
     if not (ruled or detected):
-        reason = _why_unjudged(page, kind, by_rule, has_detector, readable)
+        reason = _why_unjudged(page, kind, by_rule, bool(detector), readable)
         return Judgement(page.segment_id, kind, "not_judged", reason)
     reason = _hidden(page, kind, findings)
     verdict: Verdict = "not_judged" if reason else "absent"

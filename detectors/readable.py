@@ -7,13 +7,21 @@ Single artifacts are in :mod:`detectors.artifacts`, which asks here; the numbers
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors._rule_common import Limit
 from detectors.row_statistics import RowStatistics, field_statistics
+from detectors.rows import is_masked
 from detectors.spectra import SpectralFeatures
-from detectors.types import SEGMENT_S, SegmentBatch
+from detectors.types import SEGMENT_S, Finding, Judgement, SegmentBatch
+from detectors.vocabulary import KINDS
+
+UNREADABLE = "not interpretable: "
+"""How a reason begins that is about the whole page."""
 
 LIMITS: dict[str, Limit] = {
     "read_share": Limit(0.5, "1", "engineering default: of all row-seconds"),
@@ -72,6 +80,25 @@ def not_interpretable(
         "rows do not fit their electrodes": is_shuffled,
     }
     return tuple(
-        next((f"not interpretable: {why}" for why, hit in reasons.items() if hit[i]), "")
+        next((f"{UNREADABLE}{why}" for why, hit in reasons.items() if hit[i]), "")
         for i in range(len(batch))
     )
+
+
+def why_unreadable(judgements: Iterable[Judgement]) -> str:
+    """Return why a page is not interpretable, as its rules' judgements say it, or ``""``."""
+    return next((j.reason for j in judgements if j.reason.startswith(UNREADABLE)), "")
+
+
+def put_aside(finding: Finding, why: str) -> Finding:
+    """Mask a finding of a page that is not interpretable; artifacts are what it does show."""
+    if not why or KINDS[finding.kind].family == "artifact" or is_masked(finding):
+        return finding
+    return replace(finding, mask_reason=why)
+
+
+def unless_unread(judgement: Judgement, why: str) -> Judgement:
+    """Take an absence back: nothing is absent from a page that is not interpretable."""
+    if not why or judgement.verdict != "absent":
+        return judgement
+    return replace(judgement, verdict="not_judged", reason=why)

@@ -366,7 +366,9 @@ def _finding_entry(finding: FindingFact) -> dict[str, Any]:
 def _template_text(
     facts: PageFacts, history: Sequence[PageFacts], trends: Mapping[str, str], is_label_aware: bool
 ) -> str:
-    labels = list(label_texts(facts.labels))
+    # an abnormal recording does not make its pages abnormal, so each label says what it is of
+    texts = zip(facts.labels, label_texts(facts.labels), strict=True)
+    labels = [f"{text} (of the {label[0]})" for label, text in texts]
     if facts.stage_context:
         labels.insert(0, f"stage: {facts.stage_context}")
     stated = "; ".join(labels) if is_label_aware and labels else "not stated"

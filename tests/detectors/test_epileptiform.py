@@ -245,3 +245,52 @@ def test_bipolar_rows_are_refused() -> None:
     batch = replace(batch_of(noise()), schema=ChannelSchema.bipolar(CANONICAL19))
     with pytest.raises(ValueError, match="referential19 only"):
         epileptiform_findings(batch, {"s": boxes("T7")}, {}, "w1")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_white_noise_is_not_interpretable_whatever_a_detector_boxes(seed: int) -> None:
+    from detectors.merge import merge_shard
+    from detectors.rows import event_row, finding_row, judgement_row
+    from detectors.rules import rule_findings
+    from detectors.spectra import spectral_features
+
+    batch = batch_of(np.random.default_rng(seed).standard_normal((19, N_TIMES)) * 20)
+    rules = rule_findings(batch, spectral_features(batch))
+    boxes = [
+        WaveformEvent(batch.segment_ids[0], "spsw", name, 4.8, 5.3, 0.9) for name in ("T7", "F7")
+    ]
+    stored = {
+        "segment_id": batch.segment_ids[0], "channel_schema": batch.schema.name,
+        "mask": [True] * 19, "recorded_s": 10.0,
+    }  # fmt: skip
+    found = merge_shard(
+        [stored],
+        [finding_row(f) for f in rules.findings],
+        [judgement_row(j) for j in rules.judgements],
+        [event_row(e, "w1") for e in boxes],
+        detector="w1",
+        batches=[batch],
+    )
+    assert not [f for f in found.findings if f.kind == "spsw" and not is_masked(f)]
+    assert {j.verdict for j in found.judgements} <= {"not_judged", "present"}
+    why = {j.kind: j.reason for j in found.judgements}
+    assert why["spindle"].startswith("not interpretable")
+
+
+def test_stored_boxes_are_judged_by_the_stored_signal() -> None:
+    from detectors.merge import merge_shard
+    from detectors.rows import event_row
+
+    batch = batch_of(planted())
+    boxes = [
+        WaveformEvent(batch.segment_ids[0], "spsw", name, 4.95, 5.4, 0.9) for name in ("T7", "F7")
+    ]
+    stored = {
+        "segment_id": batch.segment_ids[0], "channel_schema": batch.schema.name,
+        "mask": [True] * 19, "recorded_s": 10.0,
+    }  # fmt: skip
+    found = merge_shard(
+        [stored], [], [], [event_row(e, "w1") for e in boxes], detector="w1", batches=[batch]
+    )
+    names = {m.name for f in found.findings if f.kind == "spsw" for m in f.measures}
+    assert any(name.startswith("ifcn") for name in names), names
