@@ -37,7 +37,7 @@ from detectors.spectra import SpectralFeatures
 from detectors.technical import find_flat, find_pops, find_saturation
 from detectors.types import SEGMENT_S, Finding, RuleResult, SegmentBatch
 
-VERSION = "2"
+VERSION = "3"
 """Version of the artifact rules, part of every finding's source."""
 
 _E8 = "clinical.md 8, engineering default"
@@ -51,6 +51,7 @@ LIMITS: dict[str, Limit] = {
     "muscle_rms_uv": Limit(10.0, "uV", _E8),
     "muscle_held_rms_uv": Limit(7.0, "uV", "engineering default: hysteresis, -3 dB"),
     "muscle_companion_rms_uv": Limit(6.0, "uV", "engineering default: rows beside a stretch"),
+    "muscle_companion_share": Limit(0.5, "1", "engineering default: of the strongest row"),
     "muscle_exponent": Limit(2.0, "1", "engineering default for 'flat above 30 Hz'"),
     "muscle_s": Limit(0.2, "s", "clinical.md 5, engineering default"),
     "muscle_band_high_hz": Limit(40.0, "Hz", "engineering default: band left above 30 Hz"),
@@ -339,13 +340,22 @@ def _muscle_boxes(
 
 
 def _with_companions(group: list[Box], beside: Sequence[Box]) -> list[Box]:
-    """Add weaker rows that are active for half of a stretch, within its time."""
+    """Add weaker rows that are active for half of a stretch, within its time.
+
+    A row far weaker than the strongest only carries it through the reference: naming it would hide
+    blinks and all else on every row of a page with one tense temple.
+    """
+    least = LIMITS["muscle_companion_share"].value * max(b.weight for b in group)
     start, stop = min(b.t0_s for b in group), max(b.t1_s for b in group)
     rows = {box.row for box in group}
     joined = []
     for box in beside:
         t0, t1 = max(box.t0_s, start), min(box.t1_s, stop)
-        if box.row not in rows and t1 - t0 >= 0.5 * min(stop - start, box.t1_s - box.t0_s):
+        if (
+            box.row not in rows
+            and box.weight >= least
+            and t1 - t0 >= 0.5 * min(stop - start, box.t1_s - box.t0_s)
+        ):
             joined.append(Box(box.row, t0, t1, box.weight))
     return [*group, *sorted(joined, key=lambda b: (-b.weight, b.row, b.t0_s))]
 

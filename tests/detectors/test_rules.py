@@ -146,7 +146,7 @@ def test_findings_say_which_rule_in_which_version() -> None:
         assert 0 <= finding.confidence <= 1
         assert all(np.isfinite(m.value) for m in finding.measures)
         assert all(m.unit for m in finding.measures)
-    assert "artifacts2" in RULES_VERSION
+    assert "artifacts3" in RULES_VERSION
 
 
 def test_every_constant_has_a_unit_and_a_source() -> None:
