@@ -193,7 +193,8 @@ def timed_labels(
         ``bad_labels`` if a required value never occurs, or every known word lies outside the
         recording: a clock in other units or another file's table.
     """
-    marks = sorted(marks, key=lambda m: m.onset_s)
+    # rows at one moment have no order of their own: their words give them one
+    marks = sorted(marks, key=lambda m: (m.onset_s, m.duration_s, sorted(m.words.items())))
     intervals: list[Interval] = []
     events: list[ExpertEvent] = []
     n_pointless = n_outside = 0
