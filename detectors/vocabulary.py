@@ -26,7 +26,8 @@ class Kind:
         HED string, or ``""``.
     priority
         Masking strength, larger hides smaller (``systems.md`` 6.6: technical fault, movement and
-        muscle, eye, epileptiform, sleep, background).
+        muscle, eye, epileptiform, sleep, background). What lasts for the whole page beside everything
+        else - heartbeats, drift - stands below all and hides nothing.
     """
 
     family: Family
@@ -47,21 +48,44 @@ KINDS: dict[str, Kind] = {
     "lateral_eye": Kind(
         "artifact", "lateral eye movement", "lateral eye movements", "Horizontal-eye-movement-artifact", 40
     ),
+    "chewing": Kind("artifact", "chewing artifact", "chewing artifacts", "Chewing-artifact", 50),
+    "ecg": Kind("artifact", "ECG artifact", "ECG artifact", "ECG-artifact", 5),
+    "slow_drift": Kind("artifact", "slow drift", "slow drift", "", 5),
     "spike": Kind("epileptiform", "spike", "spikes", "Epileptiform-interictal-activity, Spike", 31),
     "sharp": Kind("epileptiform", "sharp wave", "sharp waves", "Epileptiform-interictal-activity, Sharp-wave", 30),
     "spsw": Kind(
         "epileptiform", "spike-and-slow-wave complex", "spike-and-slow-wave complexes",
         "Epileptiform-interictal-activity, Spike-and-slow-wave", 33,
     ),
+    "periodic_discharges": Kind(
+        "epileptiform", "periodic discharges", "periodic discharges",
+        "Critically-ill-patient-periodic-discharges", 29,
+    ),
+    "rhythmic_delta": Kind(
+        "epileptiform", "rhythmic delta activity", "rhythmic delta activity",
+        "Rhythmic-delta-activity", 28,
+    ),
+    "rhythmic_spike_wave": Kind(
+        "epileptiform", "rhythmic spike-and-wave", "rhythmic spike-and-wave",
+        "Epileptiform-interictal-activity, Spike-and-slow-wave", 29,
+    ),
     "spindle": Kind("sleep", "sleep spindle", "sleep spindles", "Sleep-spindles", 20),
     "kcomplex": Kind("sleep", "K-complex", "K-complexes", "K-complex", 21),
     "slow_wave": Kind("sleep", "high-amplitude slow wave", "high-amplitude slow waves", "Delta-activity", 19),
+    "vertex_wave": Kind("sleep", "vertex wave", "vertex waves", "Vertex-wave", 20),
+    "sawtooth": Kind("sleep", "sawtooth waves", "sawtooth waves", "Saw-tooth-waves", 18),
+    "posts": Kind(
+        "sleep", "positive occipital sharp transient", "positive occipital sharp transients", "POSTS", 18
+    ),
     "posterior_rhythm": Kind(
         "background", "posterior rhythm", "posterior rhythms", "Posterior-dominant-rhythm", 10
     ),
     "dominant_rhythm": Kind("background", "dominant rhythm", "dominant rhythms", "", 9),
     "voltage": Kind("background", "background voltage", "background voltages", "", 8),
     "asymmetry": Kind("background", "asymmetry", "asymmetries", "", 8),
+    "focal_slowing": Kind("background", "focal slowing", "focal slowing", "", 8),
+    "generalised_slowing": Kind("background", "generalised slowing", "generalised slowing", "", 8),
+    "attenuation": Kind("background", "low-voltage interval", "low-voltage intervals", "", 8),
 }  # fmt: skip
 
 

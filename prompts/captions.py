@@ -2,7 +2,8 @@
 
 Sections follow ``clinical.md`` 13.1 (SCORE order, shortened): montage, state (label-aware text
 only), background, sleep, epileptiform, artifacts, limits. Phrasing varies by a seeded hash, the
-content never does. Event sentences are built in ``event_words``; questions, narratives and
+content never does. Event sentences are built in ``event_words``, those about the background in
+``background_words``; questions, narratives and
 dialogues have their own modules; whether a caption agrees with its facts is checked in
 ``grounding``.
 """
@@ -17,9 +18,9 @@ from typing import Any, Literal
 from detectors.types import Family
 from detectors.vocabulary import CLINICAL_BANDS, KINDS
 from prompts import words
-from prompts.event_words import Sentence, event_sentences, masked_sentences, single
+from prompts.background_words import ABSENT_KINDS, background_sentences
+from prompts.event_words import Sentence, event_sentences, masked_sentences
 from prompts.facts import PageFacts, label_texts
-from prompts.finding_facts import FindingFact
 from prompts.grounding import check_grounding
 from prompts.limits import forbidden_claims
 
@@ -28,13 +29,8 @@ log = logging.getLogger(__name__)
 Variant = Literal["label_free", "label_aware"]
 VARIANTS: tuple[Variant, ...] = ("label_free", "label_aware")
 
-CAPTIONS_VERSION = "1"
+CAPTIONS_VERSION = "2"
 """Raised whenever a caption of the same facts may read differently."""
-
-SUPPRESSED_BELOW_UV = 10.0
-"""ACNS 2021, longitudinal bipolar."""
-LOW_BELOW_UV = 20.0
-"""ACNS 2021, longitudinal bipolar."""
 
 _KINDS_OF: dict[Family, tuple[str, ...]] = {
     family: tuple(k for k, kind in KINDS.items() if kind.family == family)
@@ -185,128 +181,7 @@ def _state(facts: PageFacts, seed: int) -> list[Sentence]:
 
 
 def _background(facts: PageFacts, seed: int) -> list[Sentence]:
-    sentences = []
-    for kind, writer in _BACKGROUND_WRITERS.items():
-        sentences += [
-            Sentence(writer(facts, f, seed), "background", facts.evidence_of(kind))
-            for f in facts.of_kind(kind)
-        ]
-    sentences += _dominant_band(facts, seed)
-    sentences += _absent(facts, "background", ("posterior_rhythm", "asymmetry"), seed)
-    return sentences
-
-
-def finding_text(facts: PageFacts, finding: FindingFact, seed: int, key: str = "") -> str:
-    """Tell one finding of any family in one sentence."""
-    if finding.kind in _BACKGROUND_WRITERS:
-        return _BACKGROUND_WRITERS[finding.kind](facts, finding, seed)
-    return single(facts, finding, seed, key)
-
-
-def _posterior_rhythm(facts: PageFacts, finding: FindingFact, seed: int) -> str:
-    measured = _measured(finding)
-    place = words.channels(finding.channels, facts.recorded)
-    frame = words.pick(
-        (
-            "Posterior rhythm of {measured} at {place}.",
-            "A posterior rhythm of {measured} is seen at {place}.",
-            "At {place} there is a posterior rhythm of {measured}.",
-        ),
-        seed, facts.segment_id, "posterior_rhythm",
-    )  # fmt: skip
-    return frame.format(measured=measured, place=place)
-
-
-def _dominant_rhythm(facts: PageFacts, finding: FindingFact, seed: int) -> str:
-    frequency = finding.frequency_hz
-    if frequency is None:
-        return "A dominant rhythm is seen."
-    band = words.band_of(frequency)
-    named = band if band and band not in facts.void_bands["clinical"] else ""
-    frame = words.pick(
-        (
-            "Dominant rhythm of {hz}{band}{place}.",
-            "The dominant rhythm is {hz}{band}{place}.",
-            "The rhythm that stands out most is {hz}{band}{place}.",
-        ),
-        seed, facts.segment_id, "dominant_rhythm",
-    )  # fmt: skip
-    place = f", at {words.channels(finding.channels, facts.recorded)}" if finding.channels else ""
-    return frame.format(
-        hz=words.hz(frequency), band=f" ({named} band)" if named else "", place=place
-    )
-
-
-def _voltage(facts: PageFacts, finding: FindingFact, seed: int) -> str:
-    amplitude = finding.amplitude_uv
-    if amplitude is None:
-        return "The background voltage was measured."
-    grade = ""
-    if amplitude < SUPPRESSED_BELOW_UV:
-        grade = ", suppressed"
-    elif amplitude < LOW_BELOW_UV:
-        grade = ", low voltage"
-    frame = words.pick(
-        (
-            "Background voltage {uv}{grade}.",
-            "The background voltage is {uv}{grade}.",
-            "Background voltage of {uv}{grade}.",
-        ),
-        seed, facts.segment_id, "voltage",
-    )  # fmt: skip
-    return frame.format(uv=words.voltage(finding), grade=grade)
-
-
-def _asymmetry(facts: PageFacts, finding: FindingFact, seed: int) -> str:
-    percent = words.percent(finding)
-    amount = f" by {percent} %" if percent is not None else ""
-    pair = f" between {words.join(finding.channels)}" if finding.channels else ""
-    frame = words.pick(
-        (
-            "Asymmetry{pair}, larger on the {side}{amount}.",
-            "There is an asymmetry{pair}, with the {side} larger{amount}.",
-            "Asymmetry with larger activity on the {side}{amount}{pair}.",
-        ),
-        seed, facts.segment_id, "asymmetry",
-    )  # fmt: skip
-    return frame.format(pair=pair, side=finding.side, amount=amount)
-
-
-_BACKGROUND_WRITERS: dict[str, Callable[[PageFacts, FindingFact, int], str]] = {
-    "posterior_rhythm": _posterior_rhythm,
-    "dominant_rhythm": _dominant_rhythm,
-    "voltage": _voltage,
-    "asymmetry": _asymmetry,
-}
-
-
-def _measured(finding: FindingFact) -> str:
-    parts = []
-    if finding.frequency_hz is not None:
-        parts.append(words.hz(finding.frequency_hz))
-    if finding.amplitude_uv is not None:
-        parts.append(words.voltage(finding))
-    return words.join(parts) or "unmeasured frequency"
-
-
-def _dominant_band(facts: PageFacts, seed: int) -> list[Sentence]:
-    corrected, raw = facts.dominant_band, facts.dominant_band_raw
-    void = facts.void_bands["clinical"]
-    if corrected not in CLINICAL_BANDS or corrected in void:
-        return []
-    frame = words.pick(
-        (
-            "With the 1/f trend removed, {band} is the dominant band",
-            "The dominant band after removal of the 1/f trend is {band}",
-            "The {band} band is dominant once the 1/f trend is removed",
-        ),
-        seed, facts.segment_id, "dominant_band",
-    )  # fmt: skip
-    text, evidence = frame.format(band=corrected), [facts.column("dominant_band")]
-    if raw in CLINICAL_BANDS and raw not in void and raw != corrected:
-        text += f"; {raw} has the highest raw power"
-        evidence.append(facts.column("dominant_band_raw"))
-    return [Sentence(f"{text}.", "background", tuple(evidence))]
+    return background_sentences(facts, seed) + _absent(facts, "background", ABSENT_KINDS, seed)
 
 
 def _absent(facts: PageFacts, section: str, kinds: tuple[str, ...], seed: int) -> list[Sentence]:

@@ -30,6 +30,18 @@ _ALIASES: dict[str, tuple[str, ...]] = {
     "movement": ("movement artifacts?",),
     "posterior_rhythm": ("posterior (?:dominant )?rhythms?", "occipital rhythms?"),
     "asymmetry": ("asymmetr(?:y|ies)", "asymmetric(?:al)?"),
+    "ecg": ("(?:ecg|ekg|cardiac)(?: artifacts?)?",),
+    "slow_drift": ("slow drifts?",),
+    "chewing": ("chewing(?: artifacts?)?",),
+    "vertex_wave": ("vertex (?:sharp )?waves?", "vertex sharp transients?"),
+    "sawtooth": ("saw-?tooth waves?",),
+    "posts": ("positive occipital sharp (?:transients?|waves?)(?: of sleep)?", "posts"),
+    "periodic_discharges": ("periodic (?:epileptiform )?discharges?", "[gl]pds?", "bipds?"),
+    "rhythmic_delta": ("rhythmic delta(?: activity)?", "[gl]rda"),
+    "rhythmic_spike_wave": ("rhythmic spike[- ]and[- ](?:slow[- ])?waves?",),
+    "focal_slowing": ("focal slowing",),
+    "generalised_slowing": ("(?:generali[sz]ed|diffuse) slowing",),
+    "attenuation": ("low[- ]voltage intervals?", "attenuations?"),
 }
 _FORMS = [
     (form, kind)
@@ -257,8 +269,8 @@ def says_not_recorded(clause: str) -> bool:
 
 
 def bands(clause: str) -> list[str]:
-    """Read band names."""
-    return [_band(m) for m in _BANDS.findall(clause)]
+    """Read band names; the one inside a kind's own name (rhythmic delta) is no claim of a band."""
+    return [_band(m) for m in _BANDS.findall(_KIND.sub("", clause))]
 
 
 def leading_bands(clause: str) -> list[tuple[str, str]]:

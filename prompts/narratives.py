@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from detectors.vocabulary import KINDS, NARRATOR_BANDS
 from prompts import words
-from prompts.captions import finding_text
+from prompts.background_words import finding_text
 from prompts.event_words import Sentence
 from prompts.facts import FactsError, PageFacts, label_texts
 from prompts.finding_facts import FindingFact

@@ -33,9 +33,17 @@ FREQUENCY_BINS = ((6.0, 8.0), (8.0, 9.5), (9.5, 11.0), (11.0, 13.5))
 
 EVENT_KINDS = tuple(k for k, kind in KINDS.items() if kind.family != "background")
 ARTIFACT_KINDS = tuple(k for k, kind in KINDS.items() if kind.family == "artifact")
-PATTERN_KINDS = ("spike", "sharp", "spsw", "spindle", "kcomplex", "slow_wave")
-COUNTED_KINDS = (*PATTERN_KINDS, "blink", "electrode_pop")
-SIDED_KINDS = ("spike", "sharp", "spsw", "muscle", "flat", "electrode_pop", "asymmetry")
+_TRANSIENT_KINDS = (
+    "spike", "sharp", "spsw", "spindle", "kcomplex", "slow_wave", "vertex_wave", "posts",
+)  # fmt: skip
+PATTERN_KINDS = (
+    *_TRANSIENT_KINDS, "sawtooth", "periodic_discharges", "rhythmic_delta", "rhythmic_spike_wave",
+)  # fmt: skip
+COUNTED_KINDS = (*_TRANSIENT_KINDS, "blink", "electrode_pop")
+SIDED_KINDS = (
+    "spike", "sharp", "spsw", "muscle", "flat", "electrode_pop", "asymmetry", "focal_slowing",
+    "periodic_discharges", "rhythmic_delta",
+)  # fmt: skip
 SIDE_OPTIONS = {
     "left": "On the left", "right": "On the right", "midline": "In the midline",
     "bilateral": "On both sides",

@@ -34,7 +34,17 @@ DETECTOR_HEDGES = ((0.9, ""), (0.7, "probable"), (0.4, "possible"), (0.0, "equiv
 """Lower edge of calibrated probability and the hedge it earns (``clinical.md`` 13.2)."""
 
 TRANSIENTS = frozenset(
-    {"spike", "sharp", "spsw", "kcomplex", "blink", "lateral_eye", "electrode_pop"}
+    {
+        "spike",
+        "sharp",
+        "spsw",
+        "kcomplex",
+        "vertex_wave",
+        "posts",
+        "blink",
+        "lateral_eye",
+        "electrode_pop",
+    }
 )
 """Kinds told by one moment (their centre) and not by a span."""
 

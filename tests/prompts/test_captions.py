@@ -61,7 +61,7 @@ def test_absence_is_said_only_where_judged(plant: Plant) -> None:
         sleep = " ".join(s.text for s in caption.sentences if s.section == "sleep")
         limits = " ".join(s.text for s in caption.sentences if s.section == "limits")
         assert "spindle" not in sleep
-        assert "K-complexes or high-amplitude slow waves" in sleep
+        assert "K-complexes, high-amplitude slow waves" in sleep
         assert "leep spindles" in limits
         assert "no clean central channel" in limits
 
