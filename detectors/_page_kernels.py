@@ -16,29 +16,35 @@ from numpy.typing import NDArray
 _FAR = np.float32(1e9)
 
 
-@njit(cache=True, nogil=True)
-def _disc_plan(
-    n_lines: int, n_sub: int, n_points: int, dx: float, radius: float
-) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return what each vertical line has within a disc's reach, shape (n_near, n_lines) each.
+LINES_PER_SAMPLE = 2
+"""Vertical lines a stroke is measured on, per sample: 3.6 a pixel column on the clinical page. Lines
+that repeat with the samples and not with the pixels are done several at a time: what a line
+needs then lies side by side in memory."""
 
-    The nearest points, the disc's half height at them (far below zero where out of reach), and
-    how far right of them the line lies. It depends on the time grid only and serves every trace.
+_FLAT_PX = 4
+"""Pixels from a stroke's top that are shaded for all columns at once; more only where it is steep."""
+
+
+@njit(cache=True, nogil=True)
+def _column_plan(
+    n_columns: int, dx: float, n_points: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return which lines a pixel column is made of and their shares, shape (n_slots, n_columns).
+
+    Lines are numbered as :func:`_stroke_spans` stores them. It serves every trace.
     """
-    n_near = int(2 * radius / dx) + 2
-    near = np.empty((n_near, n_lines), dtype=np.int32)
-    half = np.full((n_near, n_lines), -_FAR)
-    beyond = np.empty((n_near, n_lines), dtype=np.float32)
-    for line in range(n_lines):
-        x = (line + 0.5) / n_sub
-        first = min(max(math.floor((x - radius) / dx), 0), n_points - n_near)
-        for j in range(n_near):
-            d = x - (first + j) * dx
-            near[j, line] = first + j
-            beyond[j, line] = d
-            if abs(d) <= radius:
-                half[j, line] = math.sqrt(radius * radius - d * d)
-    return near, half, beyond
+    step = dx / LINES_PER_SAMPLE
+    n_slots = math.ceil(1.0 / step) + 1
+    line = np.zeros((n_slots, n_columns), dtype=np.int32)
+    share = np.zeros((n_slots, n_columns), dtype=np.float32)
+    for c in range(n_columns):
+        k = int(c / step)
+        for s in range(n_slots):
+            left, right = max((k + s) * step, float(c)), min((k + s + 1) * step, c + 1.0)
+            at = min(k + s if right > left else k, LINES_PER_SAMPLE * n_points - 1)
+            line[s, c] = at % LINES_PER_SAMPLE * n_points + at // LINES_PER_SAMPLE
+            share[s, c] = max(right - left, 0.0)
+    return line, share
 
 
 @njit(cache=True, nogil=True)
@@ -66,59 +72,113 @@ def _fill_pieces(
 def _stroke_spans(
     y: NDArray[np.float32],
     dx: np.float32,
+    radius: np.float32,
     slope: NDArray[np.float32],
     lean: NDArray[np.float32],
     reach: NDArray[np.float32],
-    near: NDArray[np.int32],
-    half: NDArray[np.float32],
-    beyond: NDArray[np.float32],
     top: NDArray[np.float32],
     bottom: NDArray[np.float32],
 ) -> None:
     """Fill top and bottom of a polyline dilated by a disc, on every vertical line.
 
     The dilated graph of a continuous function is one interval per line; each end comes from a disc
-    at a point or from inside a piece. Without branches, so that lines are done several at a time.
+    at a point or from inside a piece. Both are shape (LINES_PER_SAMPLE, n_points): line ``h`` of
+    point ``i`` lies ``(h + 0.5) / LINES_PER_SAMPLE`` of the way to the next point. Without
+    branches inside, so that lines are done several at a time.
     """
-    zero = np.float32(0.0)
+    n, zero = y.size, np.float32(0.0)
     top[:], bottom[:] = _FAR, -_FAR
-    for j in range(near.shape[0]):
-        for line in range(top.size):
-            # everything is loaded first: a load inside a condition would be a branch
-            i, d, h = near[j, line], beyond[j, line], half[j, line]
-            at, along, out = y[i], lean[i], reach[i]
-            here, fall, rise = at + slope[i] * d, d + along, d - along
-            low = here + out if (fall >= zero) & (fall <= dx) else -_FAR
-            high = here - out if (rise >= zero) & (rise <= dx) else _FAR
-            bottom[line] = max(bottom[line], max(at + h, low))
-            top[line] = min(top[line], min(at - h, high))
+    far = math.ceil(radius / dx)
+    for h in range(LINES_PER_SAMPLE):
+        for j in range(-far, far + 2):
+            d = np.float32(((h + 0.5) / LINES_PER_SAMPLE - j) * dx)
+            first, last = max(0, -j), min(n, n - j)
+            at, above, below = y[first + j : last + j], top[h, first:last], bottom[h, first:last]
+            if abs(d) <= radius:
+                half = np.float32(math.sqrt(radius * radius - d * d))
+                for i in range(at.size):
+                    above[i] = min(above[i], at[i] - half)
+                    below[i] = max(below[i], at[i] + half)
+            if -radius <= d <= dx + radius:
+                rise, along = slope[first + j : last + j], lean[first + j : last + j]
+                out = reach[first + j : last + j]
+                for i in range(at.size):
+                    here = at[i] + rise[i] * d
+                    down, up = d + along[i], d - along[i]
+                    low = here + out[i] if (down >= zero) & (down <= dx) else -_FAR
+                    high = here - out[i] if (up >= zero) & (up <= dx) else _FAR
+                    above[i] = min(above[i], high)
+                    below[i] = max(below[i], low)
 
 
 @njit(cache=True, nogil=True)
-def _blend_column(
-    image: NDArray[np.uint8],
-    column: int,
+def _column_spans(
     top: NDArray[np.float32],
     bottom: NDArray[np.float32],
-    first: int,
-    n_sub: int,
+    line: NDArray[np.int32],
     y_min: np.float32,
     y_max: np.float32,
+    spans: NDArray[np.float32],
+    extent: NDArray[np.float32],
 ) -> None:
-    """Darken one pixel column by the mean vertical coverage of its ``n_sub`` lines."""
+    """Gather the lines of every column, cut to the plot, and the column's own ends.
+
+    ``spans`` is shape (2, n_slots, n_columns), ``extent`` shape (2, n_columns), tops first.
+    """
+    tops, bottoms = top.ravel(), bottom.ravel()
+    highest, lowest = extent[0], extent[1]
+    highest[:], lowest[:] = y_max, y_min
+    for s in range(line.shape[0]):
+        for c in range(line.shape[1]):
+            start = min(max(tops[line[s, c]], y_min), y_max)
+            stop = min(max(bottoms[line[s, c]], y_min), y_max)
+            spans[0, s, c], spans[1, s, c] = start, stop
+            highest[c], lowest[c] = min(highest[c], start), max(lowest[c], stop)
+
+
+@njit(cache=True, nogil=True)
+def _blend_level(
+    image: NDArray[np.uint8],
+    x0: int,
+    level: int,
+    spans: NDArray[np.float32],
+    share: NDArray[np.float32],
+    first: NDArray[np.int32],
+    cover: NDArray[np.float32],
+) -> None:
+    """Darken one pixel of every column, ``level`` below its first, by the lines' coverage."""
     zero, one = np.float32(0.0), np.float32(1.0)
-    share = one / np.float32(n_sub)
-    low, high = y_max, y_min
-    for k in range(first, first + n_sub):
-        top[k] = min(max(top[k], y_min), y_max)
-        bottom[k] = min(max(bottom[k], y_min), y_max)
-        low, high = min(low, top[k]), max(high, bottom[k])
-    for p in range(int(low), math.ceil(high)):
-        upper, lower, cover = np.float32(p), np.float32(p + 1), zero
-        for k in range(first, first + n_sub):
-            cover += max(min(bottom[k], lower) - max(top[k], upper), zero)
-        grey = np.float32(image[p, column]) * (one - cover * share)
-        image[p, column] = np.uint8(grey + np.float32(0.5))
+    cover[:] = zero
+    for s in range(share.shape[0]):
+        for c in range(share.shape[1]):
+            p = np.float32(first[c] + level)
+            covered = min(spans[1, s, c], p + one) - max(spans[0, s, c], p)
+            cover[c] += share[s, c] * max(covered, zero)
+    for c in range(share.shape[1]):
+        if cover[c] > zero:
+            grey = np.float32(image[first[c] + level, x0 + c]) * (one - cover[c])
+            image[first[c] + level, x0 + c] = np.uint8(grey + np.float32(0.5))
+
+
+@njit(cache=True, nogil=True)
+def _blend_steep(
+    image: NDArray[np.uint8],
+    x0: int,
+    spans: NDArray[np.float32],
+    share: NDArray[np.float32],
+    first: NDArray[np.int32],
+    last: NDArray[np.int32],
+) -> None:
+    """Darken what lies further down than :data:`_FLAT_PX`, column by column."""
+    zero, one = np.float32(0.0), np.float32(1.0)
+    for c in range(first.size):
+        for p in range(first[c] + _FLAT_PX, last[c]):
+            upper, lower, total = np.float32(p), np.float32(p + 1), zero
+            for s in range(share.shape[0]):
+                covered = min(spans[1, s, c], lower) - max(spans[0, s, c], upper)
+                total += share[s, c] * max(covered, zero)
+            grey = np.float32(image[p, x0 + c]) * (one - total)
+            image[p, x0 + c] = np.uint8(grey + np.float32(0.5))
 
 
 @njit(cache=True, nogil=True)
@@ -128,13 +188,13 @@ def draw_traces(
     x0: int,
     dx: float,
     radius: float,
-    n_sub: int,
     y_min: float,
     y_max: float,
 ) -> None:
     """Darken an image by antialiased strokes along polylines that are functions of x, in place.
 
-    Vertical coverage is exact on ``n_sub`` lines per pixel column (``performance.md`` 6).
+    Vertical coverage is exact on :data:`LINES_PER_SAMPLE` lines per point, each standing for the
+    width around it (``performance.md`` 6).
 
     Parameters
     ----------
@@ -146,25 +206,33 @@ def draw_traces(
         Left edge and spacing in pixels; pixel p covers ``[p, p+1)``.
     radius
         Half the line width in pixels.
-    n_sub
-        Lines per pixel column.
     y_min, y_max
         Strokes are cut to this range.
     """
     n_rows, n_points = rows_y.shape
     n_columns = min(image.shape[1] - x0, math.ceil((n_points - 1) * dx + radius))
-    n_lines = n_columns * n_sub
-    near, half, beyond = _disc_plan(n_lines, n_sub, n_points, dx, radius)
-    top, bottom = np.empty(n_lines, dtype=np.float32), np.empty(n_lines, dtype=np.float32)
+    line, share = _column_plan(n_columns, dx, n_points)
+    top = np.empty((LINES_PER_SAMPLE, n_points), dtype=np.float32)
+    bottom = np.empty_like(top)
     slope = np.empty(n_points, dtype=np.float32)
     lean, reach = np.empty_like(slope), np.empty_like(slope)
+    spans = np.empty((2, *share.shape), dtype=np.float32)
+    extent, cover = np.empty((2, n_columns), np.float32), np.empty(n_columns, np.float32)
+    first, last = np.empty(n_columns, np.int32), np.empty(n_columns, np.int32)
     step, r, low, high = np.float32(dx), np.float32(radius), np.float32(y_min), np.float32(y_max)
     for row in range(n_rows):
         y = rows_y[row]
         _fill_pieces(y, step, r, slope, lean, reach)
-        _stroke_spans(y, step, slope, lean, reach, near, half, beyond, top, bottom)
-        for column in range(n_columns):
-            _blend_column(image, x0 + column, top, bottom, column * n_sub, n_sub, low, high)
+        _stroke_spans(y, step, r, slope, lean, reach, top, bottom)
+        _column_spans(top, bottom, line, low, high, spans, extent)
+        tallest = 0
+        for c in range(n_columns):
+            first[c], last[c] = int(extent[0, c]), math.ceil(extent[1, c])
+            tallest = max(tallest, last[c] - first[c])
+        for level in range(min(tallest, _FLAT_PX)):
+            _blend_level(image, x0, level, spans, share, first, cover)
+        if tallest > _FLAT_PX:
+            _blend_steep(image, x0, spans, share, first, last)
 
 
 @njit(cache=True, nogil=True)

@@ -192,7 +192,7 @@ def page_traces(
     schema: ChannelSchema,
     *,
     montage: str = "longitudinal_bipolar",
-    style: PageStyle = PAGE_STYLES["clinical-1"],
+    style: PageStyle = PAGE_STYLES["clinical-2"],
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Say where every sample of a page is drawn: the middle of the stroke, exactly.
 
@@ -228,7 +228,7 @@ def render_page(
     schema: ChannelSchema,
     *,
     montage: str = "longitudinal_bipolar",
-    style: PageStyle = PAGE_STYLES["clinical-1"],
+    style: PageStyle = PAGE_STYLES["clinical-2"],
 ) -> NDArray[np.uint8]:
     """Draw the page of one segment.
 
@@ -266,7 +266,7 @@ def render_page(
         y, is_clipped = trace_ordinates(display_filter(rows_uv, style), seen)
         dx = style.px_per_s / SFREQ_HZ
         top, bottom = float(style.plot_top_px), float(style.plot_bottom_px)
-        draw_traces(image, y, style.gutter_px, dx, style.line_px / 2, style.n_sub, top, bottom)
+        draw_traces(image, y, style.gutter_px, dx, style.line_px / 2, top, bottom)
         mark_clips(image, y, is_clipped, seen)
     quantise16(image)
     return image

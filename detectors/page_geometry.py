@@ -47,8 +47,6 @@ class PageStyle:
         Traces are clipped this many row spacings from their baseline, and the clip is marked.
     grid_level, missing_level
         Grey levels, multiples of 17.
-    n_sub
-        Sub-columns of a pixel in the raster.
     """
 
     version: str
@@ -69,7 +67,6 @@ class PageStyle:
     clip_rows: float = 1.5
     grid_level: int = 221
     missing_level: int = 153
-    n_sub: int = 4
 
     @property
     def px_per_s(self) -> float:
@@ -82,7 +79,7 @@ class PageStyle:
         return self.uv_per_mm * self.mm_per_s / self.px_per_s
 
 
-PAGE_STYLES: Mapping[str, PageStyle] = MappingProxyType({"clinical-1": PageStyle("clinical-1")})
+PAGE_STYLES: Mapping[str, PageStyle] = MappingProxyType({"clinical-2": PageStyle("clinical-2")})
 """Every style ever published; entries are added, never edited."""
 
 
@@ -224,11 +221,11 @@ def page_montage(schema: ChannelSchema, montage: str = "longitudinal_bipolar") -
 def page_id(
     schema: ChannelSchema,
     montage: str = "longitudinal_bipolar",
-    style: PageStyle = PAGE_STYLES["clinical-1"],
+    style: PageStyle = PAGE_STYLES["clinical-2"],
 ) -> str:
     """Return what a page's pixels depend on beside the signal: style and montage, with versions.
 
-    For example ``clinical-1/transverse_bipolar-1``.
+    For example ``clinical-2/transverse_bipolar-1``.
 
     Raises
     ------
@@ -243,7 +240,7 @@ def page_id(
 def page_geometry(
     schema: ChannelSchema,
     montage: str = "longitudinal_bipolar",
-    style: PageStyle = PAGE_STYLES["clinical-1"],
+    style: PageStyle = PAGE_STYLES["clinical-2"],
 ) -> PageGeometry:
     """Lay out the rows of a page.
 

@@ -20,7 +20,7 @@ from detectors.page_geometry import PAGE_STYLES, PageStyle
 from detectors.topomap import TOPOMAP_STYLES, TopomapStyle, render_topomaps, scale_limits
 from detectors.types import CANONICAL19, N_TIMES, SEGMENT_S, SFREQ_HZ
 
-_PAGE = PAGE_STYLES["clinical-1"]
+_PAGE = PAGE_STYLES["clinical-2"]
 _SCALP = TOPOMAP_STYLES["scalp-1"]
 
 

@@ -204,7 +204,7 @@ def review_page(
     findings: Sequence[Finding],
     *,
     montage: str = "longitudinal_bipolar",
-    style: PageStyle = PAGE_STYLES["clinical-1"],
+    style: PageStyle = PAGE_STYLES["clinical-2"],
 ) -> NDArray[np.uint8]:
     """Draw a page with its findings boxed, and what the colours mean below it.
 

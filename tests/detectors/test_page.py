@@ -25,7 +25,7 @@ from detectors.page_geometry import PAGE_STYLES, page_geometry, page_montage
 from detectors.page_overlay import PageBox, draw_boxes
 from detectors.types import CANONICAL19, N_TIMES, REFERENTIAL19, SFREQ_HZ, ChannelSchema
 
-STYLE = PAGE_STYLES["clinical-1"]
+STYLE = PAGE_STYLES["clinical-2"]
 ALL19 = np.ones(19, dtype=bool)
 TIME_S = np.arange(N_TIMES) / SFREQ_HZ
 

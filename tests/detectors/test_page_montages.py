@@ -17,7 +17,7 @@ from detectors.page_overlay import box_pixels
 from detectors.types import CANONICAL19, N_TIMES, REFERENTIAL19, SFREQ_HZ, ChannelSchema
 
 ALL19 = np.ones(19, dtype=bool)
-STYLE = PAGE_STYLES["clinical-1"]
+STYLE = PAGE_STYLES["clinical-2"]
 MONTAGES = ("longitudinal_bipolar", "transverse_bipolar", "average_reference")
 SAMPLE = np.arange(N_TIMES)
 
@@ -43,9 +43,9 @@ def spike_on(electrode: str, sample: int, peak_uv: float) -> NDArray[np.float32]
 @pytest.mark.parametrize(
     ("montage", "identity", "digest"),
     [
-        ("longitudinal_bipolar", "clinical-1/longitudinal_bipolar-1", "4fa71dc05748e5ec"),
-        ("transverse_bipolar", "clinical-1/transverse_bipolar-1", "7d40b893bb8431bd"),
-        ("average_reference", "clinical-1/average_reference-2", "236f9716d86fbee4"),
+        ("longitudinal_bipolar", "clinical-2/longitudinal_bipolar-1", "6c864b0fa6507562"),
+        ("transverse_bipolar", "clinical-2/transverse_bipolar-1", "9c7e0b70d386fb82"),
+        ("average_reference", "clinical-2/average_reference-2", "9499b003356f3612"),
     ],
 )
 def test_pixels_change_only_with_the_identity(montage: str, identity: str, digest: str) -> None:

@@ -17,7 +17,7 @@ from detectors.types import CANONICAL19, REFERENTIAL19, ChannelSchema, Finding
 from detectors.vocabulary import KINDS
 
 ALL19 = np.ones(19, dtype=bool)
-STYLE = PAGE_STYLES["clinical-1"]
+STYLE = PAGE_STYLES["clinical-2"]
 MONTAGES = ("longitudinal_bipolar", "transverse_bipolar", "average_reference")
 SPIKE = Finding("s", "spike", ("T7", "F7"), 3.96, 4.04)
 BLINK = Finding("s", "blink", ("Fp1", "Fp2"), 7.0, 7.4)
