@@ -20,6 +20,7 @@ from benchmark.detector_pages import PageSettings, made_samples
 from benchmark.detector_report import FLOOR_SLICE, report_tables
 from benchmark.detector_scores import (
     TASKS,
+    Score,
     count_events,
     found_boxes,
     mean_average_precision,
@@ -69,7 +70,9 @@ def _as_found(truth: Sequence[Planted], late_s: float = 0.0, off_hz: float = 0.0
     ]  # fmt: skip
 
 
-def _total(samples: Sequence[Sample], task: str, find: Callable[[Sample], list[Found]]):  # noqa: ANN202
+def _total(
+    samples: Sequence[Sample], task: str, find: Callable[[Sample], list[Found]]
+) -> Score | None:
     counts = [count_events(TASKS[task], s.truth, find(s)) for s in samples]
     return score_counts([s.origin.subject for s in samples], counts, seed=0)
 
