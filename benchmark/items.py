@@ -25,6 +25,8 @@ from detectors.vocabulary import WAVEFORMS
 TEST = "test"
 SEGMENT_COLUMNS = ("segment_id", "corpus", "subject_id", "split", "is_simulated")
 """Columns of table ``segments`` that items need; the signal is not among them."""
+MAJORITY = 0.5
+"""Share of the experts who looked that must have drawn a box for a score to count it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,9 @@ def box_items(task: Task, sources: Sources, segments: Mapping[str, Row]) -> Cand
     for row in _rows_of(sources.waveform_annotations, task.source_table, segments):
         if row["waveform"] not in WAVEFORMS or not row["t0_s"] < row["t1_s"]:
             aside["malformed annotation"] += 1
+            continue
+        if row["weight"] < MAJORITY or row["is_placed"]:
+            aside["doubtful annotation"] += 1
             continue
         segment_id = row["segment_id"]
         boxes[segment_id].append(

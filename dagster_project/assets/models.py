@@ -183,6 +183,7 @@ def _train_detector(
     command = [sys.executable, "-m", "training.waveform", "train"]
     command += ["--recipe", str(recipe_path(recipe))]
     command += ["--segments", *(store.path("segments", s) for s in shards)]
+    command += [store.path("planted_segments", release)]
     command += ["--annotations", store.path("waveform_annotations", release)]
     command += ["--out", str(detector_folder(workspace, recipe))]
     command += ["--epochs", str(config.epochs)] if config.epochs else []

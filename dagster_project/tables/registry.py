@@ -231,6 +231,34 @@ _ANSWERS = (
     Column("score", "float64", "per-item score where the task has one", is_nullable=True),
 )
 
+_BOX = (
+    Column("annotation_id", "string", "hash of segment, class, row and time"),
+    SEGMENT_ID,
+    Column("corpus", "string", "corpus the segment comes from"),
+    Column("subject_id", "string", "salted hash of the identity"),
+    Column("split", "string", "train, validation or test"),
+    Column("waveform", "string", "one of the nine detector classes"),
+    Column("channel", "string", "row"),
+    Column("t0_s", "float64", "start within the segment", "s"),
+    Column("t1_s", "float64", "end within the segment", "s"),
+)
+
+_FROM_SEGMENTS = {column.name: column for column in _SEGMENTS}
+_PLANTED = (
+    Column("segment_id", "string", "hash of release, seed, origin and copy"),
+    *(
+        _FROM_SEGMENTS[name]
+        for name in (
+            "corpus", "subject_id", "split", "channel_schema", "ch_names", "mask", "signal",
+            "recorded_s", "band_low_hz", "band_high_hz", "line_freq_hz",
+        )
+    ),
+    Column("is_simulated", "bool", "the background was made by the simulator too"),
+    Column("origin_segment_id", "string", "segment it was planted into; empty where the simulator drew its background"),
+    Column("n_planted", "int32", "labelled events planted; 0: left as it was, or look-alikes only"),
+    Column("licence", "string", "licence id of the origin's corpus"),
+)  # fmt: skip
+
 _ALL = (
     Table("recordings", "Who, what, when, hash, licence and split of every file found.",
           ("recording_id",), _RECORDINGS),
@@ -297,16 +325,22 @@ _ALL = (
           ), upstream=("findings", "captions")),
     Table("waveform_annotations", "Boxes the detector is trained and scored on.",
           ("annotation_id",), (
-              Column("annotation_id", "string", "hash of segment, class, row and time"), SEGMENT_ID,
-              Column("corpus", "string", "corpus the segment comes from"),
-              Column("subject_id", "string", "salted hash of the identity"),
-              Column("split", "string", "train, validation or test"),
-              Column("waveform", "string", "one of the nine detector classes"),
-              Column("channel", "string", "row"),
-              Column("t0_s", "float64", "start within the segment", "s"),
-              Column("t1_s", "float64", "end within the segment", "s"),
-              Column("source", "string", "who says so"),
-          ), upstream=("segments",)),
+              *_BOX,
+              Column("source", "string", "who says so; of planted boxes the planter's version"),
+              Column("origin", "string", "simulator, planted, corpus or own"),
+              Column("annotators", "list<string>", "who drew it; 'corpus' where it has one voice"),
+              Column("weight", "float32", "share of the experts who looked that marked it", "1"),
+              Column("is_placed", "bool", "placed by rule within a longer mark of an expert"),
+              Column("size_k", "float32", "planted: peak over the background of its row", "1", True),
+          ), upstream=("segments", "recordings", "findings")),
+    Table("annotator_boxes", "Every expert's boxes apart, where a corpus keeps several apart.",
+          ("annotation_id", "annotator"), (
+              *_BOX,
+              Column("source", "string", "as the corpus names it"),
+              Column("annotator", "string", "which expert"),
+          ), asset="waveform_annotations", upstream=("segments",)),
+    Table("planted_segments", "Pages of open corpora with planted events, for the detector alone.",
+          ("segment_id",), _PLANTED, asset="waveform_annotations", upstream=("segments",)),
     Table("benchmark_items", "Held-out items, one per row, from test subjects only.",
           ("item_id",), (
               Column("item_id", "string", "hash of task version and sample"),

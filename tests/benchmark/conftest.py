@@ -76,6 +76,11 @@ def _boxes(segment: dict[str, Any], number: int) -> list[dict[str, Any]]:
             "t0_s": t0_s + 0.1 * number,
             "t1_s": t1_s + 0.1 * number,
             "source": "simulator",
+            "origin": "simulator",
+            "annotators": ["simulator"],
+            "weight": 1.0,
+            "is_placed": False,
+            "size_k": None,
         }
         for waveform, channel, t0_s, t1_s in (
             ("spike", "T7", 1.0, 1.06),

@@ -302,7 +302,9 @@ def test_the_benchmark_reports_every_task_and_its_misses() -> None:
     told = json.loads(json.dumps(report.to_json()))
     assert {c.task for c in report.cells if c.part == FLOOR_SLICE} <= set(TASKS)
     assert any("real background" in note for note in report.notes)
-    assert [t.row_count > 0 for t in report_tables(report)] == [True] * 5
+    n_tables = 6 if report.agreement else 5
+    assert [t.row_count > 0 for t in report_tables(report)] == [True] * n_tables
+    assert len(told["yasa_agreement"]) == len(report.agreement)
     assert told["misses"] == report.misses()
     assert not set(told["pages"]) & {"real, planted"}
 

@@ -128,3 +128,14 @@ def test_a_wrong_argument_is_told(sources: Sources, task: str, cap: int | None, 
 def test_no_test_rows_give_no_items(sources: Sources) -> None:
     train = sources.segments.filter(pl.col("split") == "train")
     assert build_items("mcq", replace(sources, segments=train)).rows == ()
+
+
+@pytest.mark.parametrize("doubt", [{"weight": 0.25}, {"is_placed": True}], ids=["vote", "placed"])
+def test_a_doubtful_box_is_no_reference(sources: Sources, doubt: dict[str, object]) -> None:
+    doubtful = sources.waveform_annotations.with_columns(
+        **{name: pl.lit(value) for name, value in doubt.items()}
+    )
+
+    rows = build_items("waveform_boxes", replace(sources, waveform_annotations=doubtful)).rows
+
+    assert "annotated" not in {row["category"] for row in rows}

@@ -1,7 +1,9 @@
-"""Training sets from the graph's tables: Parquet files of ``segments`` and ``waveform_annotations``.
+"""Training sets from the graph's tables: Parquet files of segments and of their boxes.
 
-Only referential segments of corpora that have annotations are taken: a segment nobody annotated is
-not a segment without waveforms.
+Segments are rows of ``segments`` or ``planted_segments``, boxes of ``waveform_annotations``. Only
+referential segments of corpora that have annotations are taken, and of recorded ones only those
+that carry a box: a segment nobody annotated is not a segment without waveforms. The truth of
+simulated and of planted segments is complete, so those without a box are taken too.
 """
 
 from __future__ import annotations
@@ -21,6 +23,11 @@ _SEGMENT_COLUMNS = (
     "is_simulated",
 )  # fmt: skip
 _ANNOTATION_COLUMNS = ("segment_id", "corpus", "waveform", "channel", "t0_s", "t1_s")
+_PLANTED_COLUMN = "origin_segment_id"
+"""Only table ``planted_segments`` has it."""
+MIN_WEIGHT = 0.5
+"""Share of the experts who looked that must have marked a box (``corpora.md`` 7.1 takes the union of
+two); engineering default."""
 
 
 def read_splits(
@@ -31,7 +38,7 @@ def read_splits(
     Parameters
     ----------
     segments, annotations
-        Parquet files of the two tables.
+        Parquet files of the tables; both tables of segments are given as ``segments``.
 
     Returns
     -------
@@ -45,11 +52,14 @@ def read_splits(
     TrainerError
         If a file is missing or lacks a column.
     """
-    boxes = pl.concat([_read(p, _ANNOTATION_COLUMNS) for p in annotations])
+    boxes = pl.concat([_boxes(p) for p in annotations])
     corpora = boxes["corpus"].unique().to_list()
+    boxed = boxes["segment_id"].unique().to_list()
     frames = [
         _read(p, _SEGMENT_COLUMNS).filter(
-            (pl.col("channel_schema") == "referential19") & pl.col("corpus").is_in(corpora)
+            (pl.col("channel_schema") == "referential19")
+            & pl.col("corpus").is_in(corpora)
+            & (pl.col("is_simulated") | pl.col("segment_id").is_in(boxed) | _is_planted(p))
         )
         for p in segments
     ]
@@ -63,6 +73,19 @@ def read_splits(
         for (split,), part in sorted(frame.partition_by("split", as_dict=True).items())
     }
     return splits, bool(frame["is_simulated"].all())
+
+
+def _boxes(path: Path) -> pl.DataFrame:
+    """Return the boxes enough experts agree on."""
+    frame = _read(path, _ANNOTATION_COLUMNS)
+    if "weight" not in pl.read_parquet_schema(path):
+        return frame
+    weights = pl.read_parquet(path, columns=["weight"])["weight"]
+    return frame.filter(weights >= MIN_WEIGHT)
+
+
+def _is_planted(path: Path) -> bool:
+    return _PLANTED_COLUMN in pl.read_parquet_schema(path)
 
 
 def _read(path: Path, columns: Sequence[str]) -> pl.DataFrame:
