@@ -55,6 +55,7 @@ from benchmark.detector_systems import (
 from benchmark.intervals import Interval
 from benchmark.planted.pages import Origin, Sample
 from benchmark.planted.planting import DEFINED_UV
+from benchmark.yasa_agreement import Agreement, Shared, agreements, shared_events
 from detectors.rules import RULES_VERSION
 from detectors.waveform.infer import WaveformDetector, load_detector
 
@@ -87,6 +88,7 @@ class _Tally:
     found_boxes: dict[str, list[Box]] = field(default_factory=dict)
     subject_of: dict[str, str] = field(default_factory=dict)
     pages: dict[str, int] = field(default_factory=dict)
+    shared: dict[str, list[tuple[str, list[Shared]]]] = field(default_factory=dict)
 
 
 def bench_detectors(
@@ -147,6 +149,7 @@ def _count(tally: _Tally, sample: Sample, reading: Reading, bare: Reading | None
     origin = sample.origin
     word = f"{origin.background}, {'planted' if origin.k else 'bare'}"
     tally.pages[word] = tally.pages.get(word, 0) + len(sample.batch)
+    _count_shared(tally, origin, reading)
     if not origin.k:
         found = {
             (system, task): sum(f.kind in TASKS[task].kinds for f in events)
@@ -163,6 +166,23 @@ def _count(tally: _Tally, sample: Sample, reading: Reading, bare: Reading | None
             tally.true_boxes.setdefault(key, []).extend(truth_boxes(sample.truth))
             tally.found_boxes.setdefault(key, []).extend(found_boxes(reading.boxes, sample.truth))
         tally.subject_of.update(dict.fromkeys(sample.batch.segment_ids, origin.subject))
+
+
+def _count_shared(tally: _Tally, origin: Origin, reading: Reading) -> None:
+    """Count what YASA and ours have in common on pages planted as sleep and on bare rest."""
+    if YASA not in reading.found or OURS not in reading.found:
+        return
+    if origin.k and "-sleep-" not in origin.name:
+        return
+    pages = "planted sleep" if origin.k else "bare rest"
+    counts = shared_events(reading.found[OURS], reading.found[YASA])
+    tally.shared.setdefault(pages, []).append((origin.subject, counts))
+
+
+def _agreements(tally: _Tally, seed: int) -> Iterator[Agreement]:
+    for pages, rows in tally.shared.items():
+        subjects, counts = [s for s, _ in rows], [c for _, c in rows]
+        yield from agreements(pages, subjects, counts, seed=seed)
 
 
 def _lines(
@@ -192,6 +212,7 @@ def _report(
         cells=tuple(_cells(tally.lines, systems, seed)),
         sizes=tuple(_size_recalls(tally.lines)),
         rest=tuple(_rest_rates(tally, systems, seed)),
+        agreement=tuple(_agreements(tally, seed)),
         maps=maps,
         pages=tally.pages,
         systems=systems,

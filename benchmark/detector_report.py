@@ -1,8 +1,8 @@
 """What the detectors benchmark found, and how it is shown: floors beside figures, misses marked.
 
 How it was measured is in ``detector_bench``, when an event counts in ``detector_scores``. The JSON
-keys ``scores``, ``false_per_hour``, ``map``, ``recall_by_size``, ``misses`` and ``notes`` are
-fixed; scripts rely on them.
+keys ``scores``, ``false_per_hour``, ``map``, ``recall_by_size``, ``yasa_agreement``, ``misses`` and
+``notes`` are fixed; scripts rely on them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.detector_scores import TASKS, Score
 from benchmark.detector_systems import OURS
 from benchmark.intervals import Interval
+from benchmark.yasa_agreement import AGREED_IOU, Agreement
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -80,6 +81,7 @@ class DetectorReport:
     cells: tuple[Cell, ...]
     sizes: tuple[SizeRecall, ...] = ()
     rest: tuple[RestRate, ...] = ()
+    agreement: tuple[Agreement, ...] = ()
     maps: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     pages: Mapping[str, int] = field(default_factory=dict)
     systems: tuple[str, ...] = ()
@@ -124,6 +126,7 @@ class DetectorReport:
                 ],
                 "recall_by_size": [asdict(s) for s in self.sizes],
                 "false_per_hour": [asdict(r) for r in self.rest],
+                "yasa_agreement": [asdict(a) for a in self.agreement],
                 "map": {b: {n: asdict(i) for n, i in m.items()} for b, m in self.maps.items()},
                 "rules": {n: {**asdict(t), "kinds": list(t.kinds)} for n, t in TASKS.items()},
                 "pages": dict(self.pages),
@@ -169,6 +172,8 @@ def report_tables(report: DetectorReport) -> Iterator[Table]:
     yield _sizes(report)
     if report.rest:
         yield _rest(report)
+    if report.agreement:
+        yield _agreement(report)
     yield _maps(report)
 
 
@@ -270,6 +275,20 @@ def _rest(report: DetectorReport) -> Table:
             *("-" if r is None else _interval(r.per_hour, ".0f") for r in row),
             f"{limit:.0f}" if limit is not None and pages == "clean" else "",
         )  # fmt: skip
+    return table
+
+
+def _agreement(report: DetectorReport) -> Table:
+    table = _table(
+        f"Agreement of ours with YASA: share of one's events the other has too, IoU {AGREED_IOU:g}",
+        ("event", "pages", "ours", "YASA", "of ours in YASA", "of YASA's in ours"), 2,
+    )  # fmt: skip
+    for row in report.agreement:
+        table.add_row(
+            row.kind, row.pages, str(row.n_ours), str(row.n_yasa),
+            _interval(row.ours_in_yasa), _interval(row.yasa_in_ours),
+        )  # fmt: skip
+    table.caption = "K-complexes and slow waves of ours beside YASA's slow waves."
     return table
 
 

@@ -132,9 +132,12 @@ def _cells(
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
 def _fast_power(
-    x: NDArray[np.float32], buffer: NDArray[np.float32], power: NDArray[np.float32]
+    x: NDArray[np.float32],
+    buffer: NDArray[np.float32],
+    power: NDArray[np.float32],
+    change: NDArray[np.float32],
 ) -> None:
-    """Fill the mean square per cell of one row after the muscle high-pass.
+    """Fill the mean square per cell of one row after the muscle high-pass, and of its differences.
 
     The taps are written out and the length is a constant because only then is the loop
     vectorised (10 times faster than a loop over taps). The first and last cell, where the filter
@@ -160,11 +163,17 @@ def _fast_power(
     size = N_TIMES // n_cells
     for c in range(1, n_cells - 1):
         total = np.float32(0.0)
+        moved = np.float32(0.0)
         for t in range(c * size, c * size + size):
             total += buffer[t] * buffer[t]
+            step = buffer[t] - buffer[t - 1]
+            moved += step * step
         power[c] = total / size
+        change[c] = moved / size
     power[0] = power[1]
     power[n_cells - 1] = power[n_cells - 2]
+    change[0] = change[1]
+    change[n_cells - 1] = change[n_cells - 2]
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
@@ -178,9 +187,9 @@ def scan_rows(
 ) -> None:
     """Fill everything the rules need from one pass over each row while it is in cache.
 
-    ``data`` (rows, n_times); ``statistics`` (rows, 5); ``cells`` (4, rows, n_cells): minimum,
-    maximum, steepest step, fast power; ``slow`` (rows, n_slow): block means. Rows that were not
-    recorded keep the zeros they came with.
+    ``data`` (rows, n_times); ``statistics`` (rows, 5); ``cells`` (5, rows, n_cells): minimum,
+    maximum, steepest step, power of the fast part and of its differences; ``slow`` (rows, n_slow):
+    block means. Rows that were not recorded keep the zeros they came with.
     """
     n_rows, n = data.shape
     n_slow = slow.shape[1]
@@ -192,7 +201,7 @@ def scan_rows(
         x = data[r]
         _statistics(x, statistics[r])
         _cells(x, cells[0, r], cells[1, r], cells[2, r], lag)
-        _fast_power(x, buffer, cells[3, r])
+        _fast_power(x, buffer, cells[3, r], cells[4, r])
         for b in range(n_slow):
             total = np.float32(0.0)
             for t in range(b * block, b * block + block):
@@ -227,3 +236,26 @@ def rail_runs(
             if t - start_bottom >= shortest:
                 out[start_bottom:t] = True
             start_bottom = -1
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def median_of_five(x: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+    """Fill the median of each cell and its two neighbours to either side; ends see themselves.
+
+    ``x`` and ``out`` (rows, cells). The median of five is the middle of a sorting network.
+    """
+    n_rows, n = x.shape
+    for r in range(n_rows):
+        for t in range(n):
+            a = x[r, max(t - 2, 0)]
+            b = x[r, max(t - 1, 0)]
+            c = x[r, t]
+            d = x[r, min(t + 1, n - 1)]
+            e = x[r, min(t + 2, n - 1)]
+            low_ab, high_ab = min(a, b), max(a, b)
+            low_de, high_de = min(d, e), max(d, e)
+            # neither the smallest nor the largest of the two pairs can be the median
+            p = max(low_ab, low_de)
+            q = min(high_ab, high_de)
+            low, high = min(p, q), max(p, q)
+            out[r, t] = max(low, min(c, high))

@@ -70,7 +70,10 @@ class Peaks:
     lead, trail
         Samples from foot to peak and from peak to foot.
     field_uv
-        Shape (n, n_channels): voltage of every row at the peak, above the line between the feet.
+        Shape (n, n_channels): voltage of every row at the peak.
+    gathered_uv, gathered_wide_uv
+        Shape (n, N_TIMES): the row each transient is judged on, as :class:`Rows` has it in its two
+        bands: the rows its field reaches, weighted so that the page's own background cancels.
     """
 
     segment: Ints
@@ -80,6 +83,8 @@ class Peaks:
     lead: Ints
     trail: Ints
     field_uv: Floats
+    gathered_uv: Floats
+    gathered_wide_uv: Floats
 
     @property
     def peak_uv(self) -> Floats:
@@ -152,7 +157,13 @@ def box_peak(x_uv: Floats, bend_uv: Floats, t0_s: float, t1_s: float) -> int:
 
 
 def measure_peaks(
-    rows: Rows, segment: Ints, row: Ints, sample: Ints, near: NDArray[np.bool_]
+    rows: Rows,
+    segment: Ints,
+    sample: Ints,
+    field_uv: Floats,
+    source: Floats,
+    sign: Floats,
+    near: NDArray[np.bool_],
 ) -> Peaks:
     """Measure transients at given places.
 
@@ -160,41 +171,41 @@ def measure_peaks(
     ----------
     rows
         The signal.
-    segment, row, sample
+    segment, sample
         Shape (n,): first guess of each peak.
+    field_uv, source
+        Shape (n, n_channels): voltage at the peak, and weights that gather the rows it reaches.
+    sign
+        Shape (n,): polarity.
     near
         Shape (n, n_channels): rows among which the maximum is looked for.
 
     Returns
     -------
     Peaks
-        The leading row is the one of largest absolute voltage at the peak among ``near``.
+        The leading row is the one of largest voltage of the peak's sign among ``near``.
     """
-    lead, trail, sign = _feet(rows, segment, row, sample)
-    field = _field(rows, segment, sample, lead, trail)
-    strength = np.where(near & rows.good[segment], field * sign[:, None], -np.inf)
-    row = np.where(np.isfinite(strength).any(axis=1), np.argmax(strength, axis=1), row)
+    strength = np.where(near & rows.good[segment], field_uv * sign[:, None], -np.inf)
+    row = np.argmax(strength, axis=1)
+    gathered = np.einsum("nr,nrt->nt", source, rows.data_uv[segment])
+    wide = np.einsum("nr,nrt->nt", source, rows.wide_uv[segment])
     offsets = np.arange(-_SNAP, _SNAP + 1)
     window = np.clip(sample[:, None] + offsets, 0, N_TIMES - 1)
-    around = rows.data_uv[segment[:, None], row[:, None], window] * sign[:, None]
+    around = np.take_along_axis(gathered, window, axis=1) * sign[:, None]
     sample = np.take_along_axis(window, np.argmax(around, axis=1)[:, None], axis=1)[:, 0]
-    lead, trail, sign = _feet(rows, segment, row, sample)
-    field = _field(rows, segment, sample, lead, trail)
-    return Peaks(segment, row, sample, sign, lead, trail, field)
+    lead, trail = _feet(gathered, sample, sign)
+    return Peaks(segment, row, sample, sign, lead, trail, field_uv, gathered, wide)
 
 
-def _feet(rows: Rows, segment: Ints, row: Ints, sample: Ints) -> tuple[Ints, Ints, Floats]:
-    """Return samples to the leading and trailing foot, and the polarity of the peak."""
-    x = rows.data_uv[segment, row]
-    bend = second_difference(x)[np.arange(len(sample)), sample]
-    sign = np.where(bend < 0, -1.0, 1.0)
+def _feet(x: Floats, sample: Ints, sign: Floats) -> tuple[Ints, Ints]:
+    """Return samples to the leading and trailing foot."""
     pad = _FLANK + _STEP
     padded = np.pad(x, ((0, 0), (pad, pad)), mode="edge") * sign[:, None]
     out = np.arange(_FLANK + _STEP + 1)
     at = sample[:, None] + pad
     before = np.take_along_axis(padded, at - out, axis=1)
     after = np.take_along_axis(padded, at + out, axis=1)
-    return _flank(before), _flank(after), sign
+    return _flank(before), _flank(after)
 
 
 def _flank(x: Floats) -> Ints:
@@ -210,14 +221,3 @@ def _flank(x: Floats) -> Ints:
     )
     foot = np.where(lost.any(axis=1), np.argmax(lost, axis=1), end)
     return np.asarray(np.maximum(foot + 1, 2), dtype=np.intp)
-
-
-def _field(rows: Rows, segment: Ints, sample: Ints, lead: Ints, trail: Ints) -> Floats:
-    """Voltage of every row at the peak above the line between the feet, shape (n, n_channels)."""
-
-    def at(when: Ints) -> Floats:
-        return np.asarray(rows.data_uv[segment, :, np.clip(when, 0, N_TIMES - 1)])
-
-    peak = (at(sample - 1) + at(sample) + at(sample + 1)) / 3.0
-    share = (lead / np.maximum(lead + trail, 1))[:, None]
-    return np.asarray(peak - (1.0 - share) * at(sample - lead) - share * at(sample + trail))

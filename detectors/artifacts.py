@@ -1,9 +1,10 @@
-"""Artifact rules: mains, movement, muscle; the chain of all artifact rules; what stays usable.
+"""Artifact rules: mains and movement; the chain of all artifact rules; what stays usable.
 
-All thresholds are absolute microvolts (``clinical.md`` 8): a rule that compares a page with itself
-misses muscle that fills the page. Faults of single rows are in :mod:`detectors.technical`, eye
-movements in :mod:`detectors.ocular`; the statistics come from :mod:`detectors.row_statistics`.
-Movement, muscle and mains work on any rows, bipolar ones too.
+What has a field or a rhythm of its own is found by how far it stands out of the page
+(:mod:`detectors.ocular`, :mod:`detectors.gaze`, :mod:`detectors.muscle`, :mod:`detectors.cardiac`,
+pops in :mod:`detectors.technical`); mains, movement, drift and faults of single rows by absolute
+microvolts (``clinical.md`` 8). What an artifact makes unusable is always absolute. The statistics
+come from :mod:`detectors.row_statistics`.
 """
 
 from __future__ import annotations
@@ -15,21 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors._rule_common import (
-    Box,
     Limit,
-    boxes_by_group,
     close_gaps,
     conclude,
     conclude_where,
-    duration_of,
-    finding_of_group,
     make_finding,
     margin_confidence,
     runs,
     unless,
 )
+from detectors.cardiac import find_ecg
+from detectors.drift import find_slow_drift
+from detectors.gaze import find_lateral_eye
 from detectors.montage import FRONTAL_ROWS, electrodes_of
-from detectors.ocular import find_blinks, find_lateral_eye
+from detectors.muscle import find_chewing, find_muscle
+from detectors.ocular import find_blinks
 from detectors.readable import LIMITS as READING_LIMITS
 from detectors.readable import not_interpretable
 from detectors.row_statistics import CELL_S, RowStatistics, row_statistics
@@ -37,7 +38,7 @@ from detectors.spectra import SpectralFeatures
 from detectors.technical import find_flat, find_pops, find_saturation
 from detectors.types import SEGMENT_S, Finding, RuleResult, SegmentBatch
 
-VERSION = "3"
+VERSION = "4"
 """Version of the artifact rules, part of every finding's source."""
 
 _E8 = "clinical.md 8, engineering default"
@@ -48,21 +49,18 @@ LIMITS: dict[str, Limit] = {
     "movement_p2p_uv": Limit(300.0, "uV", _E8),
     "movement_row_share": Limit(0.3, "1", _E8),
     "movement_other_rows": Limit(2, "rows", "clinical.md 8: not frontal-only"),
-    "muscle_rms_uv": Limit(10.0, "uV", _E8),
-    "muscle_held_rms_uv": Limit(7.0, "uV", "engineering default: hysteresis, -3 dB"),
-    "muscle_companion_rms_uv": Limit(6.0, "uV", "engineering default: rows beside a stretch"),
-    "muscle_companion_share": Limit(0.5, "1", "engineering default: of the strongest row"),
-    "muscle_exponent": Limit(2.0, "1", "engineering default for 'flat above 30 Hz'"),
-    "muscle_s": Limit(0.2, "s", "clinical.md 5, engineering default"),
-    "muscle_band_high_hz": Limit(40.0, "Hz", "engineering default: band left above 30 Hz"),
     "gap_s": Limit(0.5, "s", "systems.md 6.6, engineering default"),
 } | READING_LIMITS
 """Constants of this module and of :mod:`detectors.readable` with their source marks."""
 
 HIDING_KINDS = frozenset(
-    {"flat", "saturation", "electrode_pop", "movement", "muscle", "blink", "lateral_eye"}
-)
-"""Artifacts that make a second of a row unusable; mains sits on one frequency and does not."""
+    {
+        "flat", "saturation", "electrode_pop", "movement", "muscle", "chewing", "blink",
+        "lateral_eye",
+    }
+)  # fmt: skip
+"""Artifacts that can make a second of a row unusable, see :func:`hiding_rows`; mains sits on one
+frequency and does not, nor do heartbeats and drift."""
 
 
 _ROW_KINDS = frozenset({"flat", "saturation", "mains"})
@@ -100,17 +98,22 @@ def scan_artifacts(batch: SegmentBatch, spectra: SpectralFeatures) -> ArtifactSc
         Their spectra.
     """
     statistics = row_statistics(batch)
+    live, slow_uv = spectra.is_live, statistics.slow_uv
     mains, mains_uv2 = _find_mains(batch, spectra)
+    gaze = find_lateral_eye(batch, live, slow_uv)
     result = (
         find_flat(batch, spectra, statistics)
         + find_saturation(batch, statistics)
-        + find_pops(batch, spectra, statistics)
+        + find_pops(batch, spectra, statistics, gaze.findings)
         + mains
         + _find_movement(batch, statistics)
-        + _find_muscle(batch, spectra, statistics, mains_uv2)
-        + find_blinks(batch, spectra.is_live, statistics.slow_uv)
-        + find_lateral_eye(batch, spectra.is_live, statistics.slow_uv)
+        + find_muscle(batch, spectra, statistics, mains_uv2)
+        + find_chewing(batch, spectra, statistics)
+        + find_blinks(batch, live, slow_uv)
+        + gaze
+        + find_ecg(batch, live)
     )
+    result += find_slow_drift(batch, live, slow_uv, result.findings)
     usable = usable_seconds(batch.segment_ids, batch.schema.ch_names, batch.mask, result.findings)
     dead = [f for f in result.findings if f.kind in ("flat", "saturation")]
     left = usable_seconds(batch.segment_ids, batch.schema.ch_names, batch.mask, dead)
@@ -132,6 +135,21 @@ def find_artifacts(batch: SegmentBatch, spectra: SpectralFeatures) -> RuleResult
     return scan_artifacts(batch, spectra).result
 
 
+def hiding_rows(finding: Finding) -> tuple[str, ...]:
+    """Return the rows on which an artifact hides what lies under it.
+
+    Artifacts are found by how far they stand out of the background, so a quiet page shows small
+    ones that hide nothing. A blink, a look aside and a pop hide once they are as large as
+    ``clinical.md`` 8 defines them (measure ``reaches_definition``), muscle on the rows where it
+    reaches 6 uV (measure ``n_hiding_rows``, rows come in falling size). What carries neither
+    measure, such as a finding of the detector or of another kind, hides on all its rows.
+    """
+    n_rows = finding.measure("n_hiding_rows")
+    if n_rows is not None:
+        return finding.channels[: int(n_rows)]
+    return () if finding.measure("reaches_definition") == 0.0 else finding.channels
+
+
 def usable_seconds(
     segment_ids: Sequence[str],
     ch_names: Sequence[str],
@@ -147,7 +165,7 @@ def usable_seconds(
     mask
         bool, shape (n, n_channels).
     findings
-        Findings of any kind; only :data:`HIDING_KINDS` count.
+        Findings of any kind; only :data:`HIDING_KINDS` count, on their :func:`hiding_rows`.
 
     Returns
     -------
@@ -160,7 +178,7 @@ def usable_seconds(
     for finding in findings:
         if finding.kind not in HIDING_KINDS:
             continue
-        rows = [row[name] for name in finding.channels if name in row]
+        rows = [row[name] for name in hiding_rows(finding) if name in row]
         first, last = int(finding.t0_s), int(np.ceil(finding.t1_s - 1e-9))
         usable[at[finding.segment_id], rows, first:last] = False
     return usable
@@ -265,113 +283,3 @@ def _find_movement(batch: SegmentBatch, statistics: RowStatistics) -> RuleResult
     return conclude_where(
         batch, "movement", findings, np.logical_or.reduce(batch.mask, axis=1), "no recorded row"
     )
-
-
-def _find_muscle(
-    batch: SegmentBatch,
-    spectra: SpectralFeatures,
-    statistics: RowStatistics,
-    mains_uv2: NDArray[np.float32],
-) -> RuleResult:
-    """Stretches with strong activity above 30 Hz whose spectrum does not fall off."""
-    limit = {name: entry.value for name, entry in LIMITS.items()}
-    is_judged = batch.band_hz[:, 1] >= limit["muscle_band_high_hz"]
-    power = statistics.cell_fast_uv2 - mains_uv2[..., None]
-    exponent = _fast_exponent(batch, spectra)
-    flat_rows = spectra.is_live & is_judged[:, None] & (exponent <= limit["muscle_exponent"])
-    highest = power.max(-1)
-    is_seed = flat_rows & (highest >= limit["muscle_rms_uv"] ** 2)
-    is_row = is_seed | (
-        spectra.is_live
-        & is_seed.any(1)[:, None]
-        & (highest >= limit["muscle_companion_rms_uv"] ** 2)
-    )
-    segment, channel = np.nonzero(is_row)
-    core, beside = _muscle_boxes(segment, channel, is_seed[is_row], power[is_row], len(batch))
-    findings = []
-    for i, strong in boxes_by_group(core, 0.3):
-        group = _with_companions(strong, beside[i])
-        top = group[0]
-        measures = [
-            ("rms_uv", top.weight, "uV"),
-            ("spectral_exponent", exponent[i, top.row], "1"),
-            ("band_low_hz", 30.0, "Hz"),
-            ("band_high_hz", min(70.0, float(batch.band_hz[i, 1])), "Hz"),
-            duration_of(group),
-        ]
-        confidence = margin_confidence(top.weight / limit["muscle_rms_uv"])
-        findings.append(finding_of_group(batch, i, "muscle", group, measures, confidence, VERSION))
-    return conclude_where(batch, "muscle", findings, is_judged, "source band ends below 40 Hz")
-
-
-def _muscle_boxes(
-    segment: NDArray[np.intp],
-    channel: NDArray[np.intp],
-    is_seed: NDArray[np.bool_],
-    power: NDArray[np.float32],
-    n_segments: int,
-) -> tuple[list[list[Box]], list[list[Box]]]:
-    """Per segment, strong stretches of the seed rows, and weaker ones of any row."""
-    limit = {name: entry.value for name, entry in LIMITS.items()}
-    # the median of half a second, so that the edge of a pop is not taken for a burst
-    padded = np.pad(power, [(0, 0), (2, 2)])
-    level = np.median(np.lib.stride_tricks.sliding_window_view(padded, 5, axis=-1), axis=-1)
-    is_strong = level >= limit["muscle_rms_uv"] ** 2
-    # hysteresis: a stretch lasts while it stays above the lower limit
-    held = np.where(is_seed, limit["muscle_held_rms_uv"], limit["muscle_companion_rms_uv"])
-    active = close_gaps(level >= held[:, None] ** 2, round(limit["gap_s"] / CELL_S))
-    shortest = round(limit["muscle_s"] / CELL_S)
-    row, start, stop = (part.tolist() for part in runs(active))
-    found = list(zip(row, start, stop, strict=True))
-    # at an end of the page a cell repeats its neighbour, so that half a burst is needed twice
-    is_core = [
-        bool(is_seed[r])
-        and is_strong[r, a:b].sum() >= shortest * (2 if a == 0 or b == power.shape[-1] else 1)
-        for r, a, b in found
-    ]
-    core: list[list[Box]] = [[] for _ in range(n_segments)]
-    beside: list[list[Box]] = [[] for _ in range(n_segments)]
-    for (r, a, b), is_own in zip(found, is_core, strict=True):
-        if b - a >= shortest:
-            rms = float(np.sqrt(level[r, a:b].clip(0).mean()))
-            box = Box(int(channel[r]), a * CELL_S, b * CELL_S, rms)
-            (core if is_own else beside)[segment[r]].append(box)
-    return core, beside
-
-
-def _with_companions(group: list[Box], beside: Sequence[Box]) -> list[Box]:
-    """Add weaker rows that are active for half of a stretch, within its time.
-
-    A row far weaker than the strongest only carries it through the reference: naming it would hide
-    blinks and all else on every row of a page with one tense temple.
-    """
-    least = LIMITS["muscle_companion_share"].value * max(b.weight for b in group)
-    start, stop = min(b.t0_s for b in group), max(b.t1_s for b in group)
-    rows = {box.row for box in group}
-    joined = []
-    for box in beside:
-        t0, t1 = max(box.t0_s, start), min(box.t1_s, stop)
-        if (
-            box.row not in rows
-            and box.weight >= least
-            and t1 - t0 >= 0.5 * min(stop - start, box.t1_s - box.t0_s)
-        ):
-            joined.append(Box(box.row, t0, t1, box.weight))
-    return [*group, *sorted(joined, key=lambda b: (-b.weight, b.row, b.t0_s))]
-
-
-def _fast_exponent(batch: SegmentBatch, spectra: SpectralFeatures) -> NDArray[np.float64]:
-    """Fall-off of the density above 30 Hz from its two halves, off the mains; per row."""
-    freqs = spectra.freqs_hz
-    top = np.minimum(70.0, 0.9 * batch.band_hz[:, 1:])
-    middle = 0.5 * (30.0 + top)
-    off_mains = np.abs(freqs - batch.line_freq_hz) > 2
-    lower = ((freqs >= 30) & (freqs < middle) & off_mains).astype(np.float32)
-    upper = ((freqs >= middle) & (freqs <= top) & off_mains).astype(np.float32)
-    low = np.einsum("ncf,nf->nc", spectra.psd_uv2_hz, lower) / np.maximum(lower.sum(1), 1)[:, None]
-    high = np.einsum("ncf,nf->nc", spectra.psd_uv2_hz, upper) / np.maximum(upper.sum(1), 1)[:, None]
-    octaves = np.log((middle + top) / (30.0 + middle))
-    exponent: NDArray[np.float64] = np.log((low + 1e-12) / (high + 1e-12)) / np.maximum(
-        octaves, 1e-6
-    )
-    return exponent

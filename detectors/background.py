@@ -2,8 +2,9 @@
 
 Each is measured on seconds that no artifact touches. "Posterior rhythm" is what a page can say;
 "posterior dominant rhythm" or "alpha rhythm" need eye state and wakefulness, which ten seconds do
-not give (``clinical.md`` 3.1, 10). Spectra come from :mod:`detectors.spectra`, voltage
-and asymmetry are in :mod:`detectors.voltage`.
+not give (``clinical.md`` 3.1, 10). Spectra come from :mod:`detectors.spectra`, voltage and asymmetry
+are in :mod:`detectors.voltage`, low-voltage intervals in :mod:`detectors.continuity`, slow activity,
+which must know what sleep and artifacts explain, in :mod:`detectors.slowing`.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors._envelope import band_envelope
+from detectors._envelope import RATE_HZ, analytic, band_spectrum
 from detectors._rule_common import Limit, conclude, make_finding, margin_confidence, too_few, unless
+from detectors.continuity import find_attenuation
 from detectors.montage import rows_of
 from detectors.row_statistics import RowStatistics
 from detectors.spectra import LIMITS as SPECTRAL_LIMITS
@@ -29,9 +31,9 @@ from detectors.types import (
     SegmentBatch,
 )
 from detectors.vocabulary import CLINICAL_BANDS
-from detectors.voltage import find_asymmetry, find_voltage
+from detectors.voltage import find_asymmetry, find_voltage, longitudinal_cells
 
-VERSION = "2"
+VERSION = "3"
 """Version of the background rules, part of every finding's source."""
 
 _E3 = "clinical.md 3.1, engineering default"
@@ -39,9 +41,16 @@ LIMITS: dict[str, Limit] = {
     "posterior_low_hz": Limit(6.0, "Hz", _E3),
     "posterior_high_hz": Limit(13.5, "Hz", _E3),
     "posterior_db": Limit(3.0, "dB", _E3),
+    "band_db": Limit(3.3, "dB", "measured: 1 % of simulated pages without a rhythm pass"),
     "posterior_ratio": Limit(2.0, "1", _E3),
+    "flank_near_hz": Limit(1.5, "Hz", "engineering default: outside the peak of 2-s windows"),
+    "flank_far_hz": Limit(3.0, "Hz", "engineering default"),
+    "side_reach_hz": Limit(2.5, "Hz", "engineering default: adults differ by < 1 Hz"),
+    "front_share": Limit(0.05, "1", "engineering default: less in front is not told from none"),
     "sustained_share": Limit(0.5, "1", _E3),
-    "cycle_db": Limit(3.0, "dB", "engineering default: power of a second over the 1/f fit"),
+    "half_width_hz": Limit(0.75, "Hz", "engineering default: a rhythm keeps within 1.5 Hz"),
+    "trough_share": Limit(0.05, "1", "engineering default: of the strongest second's power"),
+    "cycle_db": Limit(2.0, "dB", "engineering default: power of a second over the 1/f fit"),
     "field_share": Limit(0.5, "1", "clinical.md 9, engineering default"),
     "same_rhythm_hz": Limit(1.0, "Hz", "engineering default: two spectral bins"),
 }
@@ -54,6 +63,10 @@ _OCCIPITOPARIETAL = rows_of("O1", "O2", "P3", "P4")
 _ANTERIOR = rows_of("Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8")
 _WINDOW = 4 * SFREQ_HZ
 _WINDOW_STARTS = tuple(range(0, N_TIMES - _WINDOW + 1, _WINDOW // 2))
+_POINTS = round(RATE_HZ * SEGMENT_S)
+_SECOND_OF_POINT = np.minimum((np.arange(_POINTS) / RATE_HZ).astype(int), SEGMENT_S - 1)
+_SECOND = np.ones(round(RATE_HZ))
+_INSIDE = np.convolve(np.ones(_POINTS), _SECOND, mode="same")
 _WINDOW_FREQS = np.linspace(0.0, SFREQ_HZ / 2, _WINDOW // 2 + 1)
 
 
@@ -74,24 +87,28 @@ def find_background(
     usable
         bool, shape (n, n_channels, 10): seconds free of artifacts.
     """
+    cells = longitudinal_cells(batch, statistics, usable)
     result = (
         find_posterior_rhythm(batch, spectra, usable)
         + find_dominant_rhythm(batch, spectra)
-        + find_voltage(batch, statistics, usable)
+        + find_voltage(batch, cells)
         + find_asymmetry(batch, spectra, statistics, usable)
+        + find_attenuation(batch, cells)
     )
     return unless(result, batch.segment_ids, statistics.why_not)
 
 
 @dataclass(frozen=True, slots=True)
 class _Posterior:
-    """Peaks of the occipital spectrum; NaN where there is none."""
+    """Peaks of the occipital spectrum, NaN where there is none; O1 and O2 over the same fit."""
 
     peak_hz: NDArray[np.float64]
     height_db: NDArray[np.float64]
     offset: NDArray[np.float64]
     exponent: NDArray[np.float64]
     used: NDArray[np.bool_]
+    freqs_hz: NDArray[np.float64]
+    ratio_by_row: NDArray[np.float64]
 
 
 def find_posterior_rhythm(
@@ -99,10 +116,10 @@ def find_posterior_rhythm(
 ) -> RuleResult:
     """Find a sustained rhythm of 6-13.5 Hz that is larger behind than in front.
 
-    The peak is taken on the mean of O1 and O2 over clean 4-s windows, over a 1/f fit; the power at
-    the peak in O1 O2 P3 P4 is compared with the frontal rows; the rhythm must fill half of the
-    clean seconds. Amplitude is the median peak-to-peak of the band-limited cycles at the leading
-    occipital electrode **in the recording's own reference**.
+    The peak is taken on the mean of O1 and O2 over clean 4-s windows, over a 1/f fit; the rhythm's
+    band must stand over the fit too, and fill half of the clean seconds; what the peak adds to its
+    flanks in O1 O2 P3 P4 is compared with the frontal rows. Amplitude is the median peak-to-peak of
+    the band-limited cycles at the leading occipital electrode **in the recording's own reference**.
 
     Parameters
     ----------
@@ -162,12 +179,14 @@ def posterior_rhythms(
     has_front = np.logical_or.reduce(spectra.is_live[segments][:, _ANTERIOR], axis=1)
     is_judged = np.logical_or.reduce(peaks.used, axis=1) & has_front
     candidates = np.nonzero(is_judged & (np.nan_to_num(peaks.height_db) >= _L["posterior_db"]))[0]
-    findings = [
-        finding
-        for k in candidates
-        if (finding := _posterior_finding(batch, spectra, usable, peaks, segments, int(k)))
-        is not None
-    ]
+    chosen = segments[candidates]
+    spectrum = band_spectrum(batch.data_uv[chosen[:, None], _OCCIPITAL])
+    findings = []
+    for k, i, rows in zip(candidates.tolist(), chosen.tolist(), spectrum, strict=True):
+        course = _Course.of(rows, peaks, usable[i, _OCCIPITAL], k)
+        finding = _posterior_finding(batch.segment_ids[i], i, spectra, peaks, k, course)
+        if finding is not None:
+            findings.append(finding)
     return findings, is_judged
 
 
@@ -176,7 +195,6 @@ def _occipital_peaks(
 ) -> _Posterior:
     from scipy import fft
 
-    n = segments.size
     taper = np.hanning(_WINDOW + 1)[:-1].astype(np.float32)
     windows = np.stack(
         [batch.data_uv[segments[:, None], _OCCIPITAL, s : s + _WINDOW] for s in _WINDOW_STARTS],
@@ -186,89 +204,148 @@ def _occipital_peaks(
     power = spectrum.real**2 + spectrum.imag**2
     seconds = [slice(s // SFREQ_HZ, (s + _WINDOW) // SFREQ_HZ) for s in _WINDOW_STARTS]
     is_clean = np.stack([usable[segments[:, None], _OCCIPITAL, s].all(-1) for s in seconds], axis=2)
-    weight = is_clean.reshape(n, -1).astype(np.float32)
-    total = np.einsum("nwf,nw->nf", power.reshape(n, weight.shape[1], -1), weight)
-    scale = 2.0 / (SFREQ_HZ * float((taper**2).sum())) / np.maximum(weight.sum(1), 1)
+    weight = is_clean.astype(np.float32)
     inside = (_WINDOW_FREQS >= 2) & (_WINDOW_FREQS <= 30)
     freqs = _WINDOW_FREQS[inside]
-    density = total[:, inside] * scale[:, None]
+    by_row = np.einsum("nrwf,nrw->nrf", power[..., inside], weight)
+    by_row *= 2.0 / (SFREQ_HZ * float((taper**2).sum()))
+    density = by_row.sum(1) / np.maximum(weight.sum((1, 2)), 1)[:, None]
     is_off = (freqs < _L["posterior_low_hz"] - 0.5) | (freqs > _L["posterior_high_hz"] + 0.5)
     band = batch.band_hz[segments, 1:]
     offset, exponent = fit_aperiodic(freqs, density, is_off & (freqs <= 0.9 * band))
-    fit = 10 ** (offset[:, None] - exponent[:, None] * np.log10(freqs))
-    ratio = np.nan_to_num(density / np.maximum(fit, 1e-12))
+    fit = np.maximum(10 ** (offset[:, None] - exponent[:, None] * np.log10(freqs)), 1e-12)
+    ratio = np.nan_to_num(density / fit)
+    by_row /= np.maximum(weight.sum(2), 1)[..., None]
     # a maximum on the edge may belong to something outside: only what lies inside is a peak
     allowed = (freqs > _L["posterior_low_hz"]) & (freqs < _L["posterior_high_hz"])
     peak_hz, height_db = peak_of(freqs, ratio, allowed)
-    return _Posterior(peak_hz, height_db, offset, exponent, is_clean.max(2))
+    by_row = np.nan_to_num(by_row / fit[:, None])
+    return _Posterior(peak_hz, height_db, offset, exponent, is_clean.max(2), freqs, by_row)
+
+
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """Course of one candidate over the page at O1 and O2, at the envelope's rate.
+
+    Parameters
+    ----------
+    spectrum
+        Of both rows.
+    is_clean
+        bool, shape (2, n_points); rows without a clean window are out.
+    strength_db
+        Power of the rhythm's band over the 1/f fit.
+    share
+        Share of the clean time in which it is there.
+    """
+
+    spectrum: NDArray[np.complex64]
+    is_clean: NDArray[np.bool_]
+    strength_db: float
+    share: float
+
+    @classmethod
+    def of(
+        cls,
+        spectrum: NDArray[np.complex64],
+        peaks: _Posterior,
+        usable: NDArray[np.bool_],
+        k: int,
+    ) -> _Course:
+        """Follow a candidate; both rows together, as what is chance in one is not in the other."""
+        half_width = _L["half_width_hz"]
+        low, high = float(peaks.peak_hz[k]) - half_width, float(peaks.peak_hz[k]) + half_width
+        power = np.abs(analytic(spectrum, low, high)) ** 2
+        is_clean = usable[:, _SECOND_OF_POINT] & peaks.used[k][:, None]
+        is_any = is_clean.any(0)
+        smooth = np.stack([np.convolve(row, _SECOND, mode="same") for row in power]) / _INSIDE
+        mean = ((smooth * is_clean).sum(0) / np.maximum(is_clean.sum(0), 1))[is_any]
+        expected = _expected_uv2(peaks, k, low, high)
+        # a short loud burst rings in so narrow a filter: what it leaves behind is no cycle
+        cycle = expected * 10 ** (_L["cycle_db"] / 10)
+        share = float((mean >= max(cycle, _L["trough_share"] * float(mean.max()))).mean())
+        whole = float(power[is_clean].mean())
+        return cls(spectrum, is_clean, 10 * float(np.log10(whole / expected)), share)
+
+    def amplitude_uv_p2p(self, peaks: _Posterior, k: int, row: int) -> float:
+        """Median peak-to-peak of one row's cycles while they stand over the 1/f fit."""
+        low, high = float(peaks.peak_hz[k]) - 1.5, float(peaks.peak_hz[k]) + 1.5
+        envelope = np.abs(analytic(self.spectrum[row], low, high))
+        least = _expected_uv2(peaks, k, low, high) * 10 ** (_L["cycle_db"] / 10)
+        is_on = self.is_clean[row] & (envelope**2 >= least)
+        return 2 * float(np.median(envelope[is_on])) if is_on.any() else 0.0
+
+
+def _expected_uv2(peaks: _Posterior, k: int, low_hz: float, high_hz: float) -> float:
+    """Squared envelope of a narrow band if the 1/f fit were all there is."""
+    middle_hz = 0.5 * (low_hz + high_hz)
+    fit: float = 10.0 ** float(peaks.offset[k]) * middle_hz ** -float(peaks.exponent[k])
+    return 2 * fit * float(high_hz - low_hz)
 
 
 def _posterior_finding(
-    batch: SegmentBatch,
-    spectra: SpectralFeatures,
-    usable: NDArray[np.bool_],
-    peaks: _Posterior,
-    segments: NDArray[np.intp],
-    k: int,
+    segment_id: str, i: int, spectra: SpectralFeatures, peaks: _Posterior, k: int, course: _Course
 ) -> Finding | None:
-    """Judge one candidate: field, share of clean time; None where it fails."""
-    i = int(segments[k])
-    peak_hz = float(peaks.peak_hz[k])
-    live = spectra.is_live[i]
-    at_peak = np.abs(spectra.freqs_hz - peak_hz) <= 0.5
-    power = np.where(live, spectra.psd_uv2_hz[i][:, at_peak].mean(1), 0.0)
-    behind = [r for r in _OCCIPITOPARIETAL if live[r]]
-    front = [r for r in _ANTERIOR if live[r]]
-    ratio = float(power[behind].mean() / max(power[front].mean(), 1e-9))
-    leads = [r for c, r in enumerate(_OCCIPITAL) if peaks.used[k, c]]
-    lead = max(leads, key=lambda r: float(power[r]))
-    share, amplitude = _cycles(batch.data_uv[i, lead], peaks, usable[i, lead], k)
-    is_rhythm = ratio >= _L["posterior_ratio"] and share >= _L["sustained_share"]
-    if not is_rhythm:
+    """Judge one candidate: strength, share of clean time, field; None where it fails."""
+    # the height at one bin is luck on many pages; the whole of the rhythm's band is not
+    if course.strength_db < _L["band_db"] or course.share < _L["sustained_share"]:
         return None
+    live = spectra.is_live[i]
+    power, excess = _at_peak(spectra, i, float(peaks.peak_hz[k]))
+    behind = float(excess[[r for r in _OCCIPITOPARIETAL if live[r]]].mean())
+    front = float(excess[[r for r in _ANTERIOR if live[r]]].mean())
+    ratio = behind / max(front, _L["front_share"] * behind, 1e-9)
+    if behind <= 0 or ratio < _L["posterior_ratio"]:
+        return None
+    side = max(np.nonzero(peaks.used[k])[0].tolist(), key=lambda c: float(power[_OCCIPITAL[c]]))
+    lead = int(_OCCIPITAL[side])
     field = [
         r for r in _POSTERIOR
         if live[r] and r != lead and power[r] >= _L["field_share"] * power[lead]
     ]  # fmt: skip
     rows = [lead, *sorted(field, key=lambda r: (-float(power[r]), int(r)))]
     measures = [
-        ("frequency_hz", peak_hz, "Hz"),
-        ("amplitude_uv_p2p", amplitude, "uV"),
+        ("frequency_hz", float(peaks.peak_hz[k]), "Hz"),
+        ("amplitude_uv_p2p", course.amplitude_uv_p2p(peaks, k, side), "uV"),
         ("prominence_db", float(peaks.height_db[k]), "dB"),
         ("posterior_anterior_ratio", ratio, "1"),
-        ("sustained_share", share, "1"),
+        ("sustained_share", course.share, "1"),
+        *_sides_apart(peaks, k),
     ]
     confidence = margin_confidence(
-        10 ** ((float(peaks.height_db[k]) - _L["posterior_db"]) / 10),
+        10 ** ((course.strength_db - _L["band_db"]) / 10),
         ratio / _L["posterior_ratio"],
-        share / _L["sustained_share"],
+        course.share / _L["sustained_share"],
     )
     names = [CANONICAL19[r] for r in rows]
-    segment_id = batch.segment_ids[i]
     span = (0.0, float(SEGMENT_S))
     return make_finding(segment_id, "posterior_rhythm", names, span, measures, confidence, VERSION)
 
 
-def _cycles(
-    row_uv: NDArray[np.float32],
-    peaks: _Posterior,
-    usable: NDArray[np.bool_],
-    k: int,
-) -> tuple[float, float]:
-    """Share of clean time with the rhythm, and the median peak-to-peak of its cycles, uV."""
-    peak_hz = float(peaks.peak_hz[k])
-    low, high = peak_hz - 1.5, peak_hz + 1.5
-    envelope, rate_hz = band_envelope(row_uv[None], low, high)
-    freqs = np.arange(low, high, 0.1)
-    fit = 10 ** (peaks.offset[k] - peaks.exponent[k] * np.log10(freqs))
-    expected = 2 * float(fit.sum()) * 0.1
-    power = np.convolve(envelope[0] ** 2, np.ones(12) / 12, mode="same")
-    at = np.minimum((np.arange(power.size) / rate_hz).astype(int), SEGMENT_S - 1)
-    is_clean = usable[at]
-    is_on = is_clean & (power >= expected * 10 ** (_L["cycle_db"] / 10))
-    share = float(is_on.sum() / max(is_clean.sum(), 1))
-    amplitude = 2 * float(np.median(envelope[0][is_on])) if is_on.any() else 0.0
-    return share, amplitude
+def _sides_apart(peaks: _Posterior, k: int) -> list[tuple[str, float, str]]:
+    """Return how far apart the rhythm's frequencies at O1 and O2 are, where both have their own."""
+    near = np.abs(peaks.freqs_hz - peaks.peak_hz[k]) <= _L["side_reach_hz"]
+    peak_hz, height_db = peak_of(peaks.freqs_hz, peaks.ratio_by_row[k], near)
+    if not peaks.used[k].all() or not (height_db >= _L["posterior_db"]).all():
+        return []
+    return [("frequency_difference_hz", float(abs(peak_hz[0] - peak_hz[1])), "Hz")]
+
+
+def _at_peak(
+    spectra: SpectralFeatures, i: int, peak_hz: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Density of every row at the peak, whole and over the level of its flanks, shape (19,).
+
+    A rhythm of the back is smaller in front; the 1/f activity it stands on is not, and would pull
+    the ratio of whole powers towards 1 on every page where the rhythm is low.
+    """
+    away = spectra.freqs_hz - peak_hz
+    near, far = _L["flank_near_hz"], _L["flank_far_hz"]
+    density = spectra.psd_uv2_hz[i]
+    power: NDArray[np.float32] = density[:, np.abs(away) <= 0.5].mean(1)
+    below = density[:, (away >= -far) & (away <= -near)].mean(1)
+    above = density[:, (away >= near) & (away <= far)].mean(1)
+    return power, power - np.sqrt(below * above)
 
 
 def find_dominant_rhythm(batch: SegmentBatch, spectra: SpectralFeatures) -> RuleResult:

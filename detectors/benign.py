@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors._rule_common import Limit
-from detectors._transient_signal import Floats, Peaks, Rows
+from detectors._transient_signal import Floats, Peaks
 from detectors.ifcn import IfcnRecord
 from detectors.types import N_TIMES, SFREQ_HZ
 
@@ -31,7 +31,7 @@ LIMITS: dict[str, Limit] = {
 }
 """Constants of this module with their source marks."""
 
-SLEEP_SIGNS = frozenset({"spindle", "kcomplex", "slow_wave"})
+SLEEP_SIGNS = frozenset({"spindle", "kcomplex", "slow_wave", "vertex_wave", "posts", "sawtooth"})
 EYE_SIGNS = frozenset({"blink", "lateral_eye"})
 _FIRST_TOP = 0.9  # share of the largest value that counts as equally large
 _VERTEX = frozenset({"Cz", "Fz"})
@@ -105,14 +105,16 @@ def _vertex(c: Clues) -> LookAlike | None:
         return None
     if "kcomplex" in c.at_once:
         return LookAlike("K-complex", True)
-    return LookAlike("vertex wave", c.sees_sleep and not c.has_after_wave)
+    is_seen = "vertex_wave" in c.at_once
+    return LookAlike("vertex wave", is_seen or (c.sees_sleep and not c.has_after_wave))
 
 
 def _occipital(c: Clues) -> LookAlike | None:
     if c.lead not in _OCCIPITAL or c.is_negative:
         return None
     if c.sees_sleep:
-        return LookAlike("POSTS", c.record.amplitude_uv_p2p < LIMITS["posts_uv"].value)
+        is_small = c.record.amplitude_uv_p2p < LIMITS["posts_uv"].value
+        return LookAlike("POSTS", is_small or "posts" in c.at_once)
     is_looking = bool(EYE_SIGNS & set(c.on_page))
     return LookAlike("lambda wave", is_looking and not c.has_after_wave)
 
@@ -157,7 +159,7 @@ def look_alike(clues: Clues) -> LookAlike | None:
     return min(found, key=lambda match: not match.is_decisive, default=None)
 
 
-def trains(rows: Rows, peaks: Peaks) -> list[Train]:
+def trains(peaks: Peaks) -> list[Train]:
     """Measure how each transient's row repeats around the peak.
 
     The autocorrelation of the seconds around is read at the first of its largest values between 4
@@ -165,7 +167,7 @@ def trains(rows: Rows, peaks: Peaks) -> list[Train]:
     """
     half = round(LIMITS["train_half_s"].value * SFREQ_HZ)
     at = np.clip(peaks.sample[:, None] + np.arange(-half, half), 0, N_TIMES - 1)
-    x = np.take_along_axis(rows.data_uv[peaks.segment, peaks.row], at, axis=1)
+    x = np.take_along_axis(peaks.gathered_uv, at, axis=1)
     spectrum = np.abs(np.fft.rfft(x - x.mean(axis=1, keepdims=True), n=4 * half, axis=1)) ** 2
     lags = np.fft.irfft(spectrum, axis=1)[:, : half + 1]
     length = 2 * half - np.arange(half + 1)

@@ -1,7 +1,8 @@
-"""Detector boxes to epileptiform findings that carry their evidence.
+"""Candidates of detector and rule to epileptiform findings that carry their evidence.
 
-Boxes of the three epileptiform classes that peak at the same time are one candidate. A candidate is
-measured in the segment's own signal: the six IFCN criteria (:mod:`detectors.ifcn`), where it lies
+Boxes of the three epileptiform classes that peak at the same time are one candidate, and so is what
+:mod:`detectors.discharges` finds there. A candidate is measured in the segment's own signal, on the
+rows its field reaches taken together: the six IFCN criteria (:mod:`detectors.ifcn`), where it lies
 (:mod:`detectors.localisation`), and what else it may be (:mod:`detectors.benign`). One that fails
 stays in the table, masked, with the reason. Bursts are joined by :mod:`detectors.pruning`, what
 artifacts cover is masked in :mod:`detectors.merge`.
@@ -14,16 +15,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from detectors._candidates import LIMITS as CANDIDATE_LIMITS
+from detectors._candidates import ROW, Candidate, candidates_of
 from detectors._rule_common import Limit
 from detectors._transient_signal import (
     Peaks,
     Rows,
-    box_peak,
     measure_peaks,
     referred_rows,
-    second_difference,
 )
 from detectors.benign import Clues, LookAlike, look_alike, trains
+from detectors.cardiac import beat_times_s
+from detectors.discharges import LIMITS as DISCHARGE_LIMITS
+from detectors.discharges import Fit
 from detectors.ifcn import LIMITS as IFCN_LIMITS
 from detectors.ifcn import IfcnRecord, failed_words, ifcn_records
 from detectors.localisation import ADJACENT, Location, locate
@@ -42,16 +46,17 @@ from detectors.types import (
 )
 from detectors.vocabulary import KINDS, WAVEFORMS
 
-VERSION = "1"
+VERSION = "2"
 """Version of these rules."""
 
-LIMITS: dict[str, Limit] = {
-    "same_peak_s": Limit(0.06, "s", "engineering default: rows of one discharge peak within this"),
-    "same_box_iou": Limit(0.5, "1", "engineering default: rows of one discharge overlap this far"),
+LIMITS: dict[str, Limit] = CANDIDATE_LIMITS | {
     "boundary_low_s": Limit(0.06, "s", "clinical.md 4.3: spike/sharp boundary"),
     "boundary_high_s": Limit(0.08, "s", "clinical.md 4.3: spike/sharp boundary"),
     "probable_confidence": Limit(0.89, "1", "engineering default: four criteria are 'probable'"),
     "edge_s": Limit(0.05, "s", "clinical.md 10: an event at the page edge is censored"),
+    "complex_share": Limit(1.0, "1", "engineering default: such an after-wave makes a complex"),
+    "rival_share": Limit(1.0, "1", "engineering default: what fits better speaks against it"),
+    "beat_s": Limit(0.04, "s", "engineering default: a transient this near is the heart's"),
     "company_s": Limit(0.1, "s", "engineering default: an artifact this near is in its company"),
     "company_sharpness_sd": Limit(6.0, "1", "engineering default: twice criterion 1 (clinical.md 9)"),
 }  # fmt: skip
@@ -60,33 +65,14 @@ LIMITS: dict[str, Limit] = {
 EPILEPTIFORM = frozenset(k for k, entry in KINDS.items() if entry.family == "epileptiform")
 """Kinds this module decides on."""
 
+DISCHARGES = frozenset(WAVEFORMS[name].kind for name in ("spike", "sharp", "spsw"))
+"""Single discharges: what the rule searches for beside the detector."""
+PATTERNS = EPILEPTIFORM - DISCHARGES
+"""What discharges or waves make when they repeat themselves, see :mod:`detectors.periodic`."""
+
 _COMPANY = ("movement", "muscle", "electrode_pop", "blink", "lateral_eye")
 """Artifacts that reach rows they are not found on: the average reference mirrors them."""
-_ROW = {name: i for i, name in enumerate(CANONICAL19)}
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """Boxes of one peak, strongest first."""
-
-    place: int
-    sample: int
-    boxes: tuple[WaveformEvent, ...]
-
-    @property
-    def kind(self) -> str:
-        """The class most strongly believed in, the stronger kind where two are equal."""
-        belief: dict[str, float] = {}
-        for box in self.boxes:
-            kind = WAVEFORMS[box.waveform].kind
-            belief[kind] = belief.get(kind, 0.0) + box.confidence
-        return max(belief, key=lambda kind: (round(belief[kind], 6), KINDS[kind].priority))
-
-    @property
-    def is_supported(self) -> bool:
-        """Whether the detector saw it on two adjacent rows (``systems.md`` 6.6)."""
-        own = [_ROW[box.channel] for box in self.boxes]
-        return bool(ADJACENT[np.ix_(own, own)].any())
+_AT_ONCE = 16  # pages filtered together: their spectra stay in cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +83,8 @@ class _Doubt:
     company: str
     is_cut: bool
     is_supported: bool
+    rival: str
+    is_beat: bool
 
 
 def epileptiform_findings(
@@ -124,41 +112,41 @@ def epileptiform_findings(
         By segment id, for every segment of the batch; kept ones by time, then those that failed,
         masked. Each carries its record as measures.
     """
-    candidates: list[_Candidate] = []
     found: dict[str, list[Finding]] = {segment_id: [] for segment_id in batch.segment_ids}
-    wanted = [
-        i
-        for i, segment_id in enumerate(batch.segment_ids)
-        if any(WAVEFORMS[e.waveform].kind in EPILEPTIFORM for e in events.get(segment_id, ()))
-    ]
-    if not wanted:
-        return found
+    boxes = {
+        segment_id: [
+            e for e in events.get(segment_id, ()) if WAVEFORMS[e.waveform].kind in EPILEPTIFORM
+        ]
+        for segment_id in batch.segment_ids
+    }
     if not batch.schema.is_referential:
+        if not any(boxes.values()):
+            return found
         raise ValueError(
             f"epileptiform candidates on schema {batch.schema.name!r}; the six criteria are measured "
             "on referential19 only"
         )
-    rows = referred_rows(batch.data_uv[wanted], batch.mask[wanted], batch.line_freq_hz)
-    bend = second_difference(rows.data_uv)
-    for place, i in enumerate(wanted):
-        boxes = [
-            e for e in events[batch.segment_ids[i]] if WAVEFORMS[e.waveform].kind in EPILEPTIFORM
-        ]
-        candidates += _candidates(place, rows.data_uv[place], bend[place], boxes)
-    peaks = _peaks(rows, candidates)
-    records = ifcn_records(rows, peaks)
-    judged = zip(
-        candidates,
-        records,
-        locate(peaks.field_uv, peaks.row, rows.good[peaks.segment]),
-        _doubts(rows, peaks, candidates, records, seen),
-        (peaks.sample / SFREQ_HZ).tolist(),
-        strict=True,
-    )
-    for candidate, record, location, doubt, peak_s in judged:
-        finding = _finding(candidate, record, location, doubt, peak_s, detector)
-        found[finding.segment_id].append(finding)
+    for start in range(0, len(batch), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        rows = referred_rows(batch.data_uv[part], batch.mask[part], batch.line_freq_hz)
+        candidates = candidates_of(batch, start, rows, boxes)
+        if not candidates:
+            continue
+        peaks = _peaks(rows, candidates)
+        records = ifcn_records(rows, peaks)
+        places = locate(peaks.field_uv, peaks.row, rows.good[peaks.segment])
+        doubts = _doubts(peaks, candidates, records, seen)
+        for k, candidate in enumerate(candidates):
+            peak_s = float(peaks.sample[k]) / SFREQ_HZ
+            finding = _finding(candidate, records[k], places[k], doubts[k], peak_s, detector)
+            found[finding.segment_id].append(finding)
     return {s: sorted(f, key=lambda f: (f.t0_s, f.t1_s, f.channels)) for s, f in found.items()}
+
+
+def ruled_kinds(recorded: Sequence[str]) -> frozenset[str]:
+    """Return the kinds the rule can judge on a page with these rows: none with too few of them."""
+    n_rows = len(set(recorded) & set(CANONICAL19))
+    return DISCHARGES if n_rows >= DISCHARGE_LIMITS["fewest_rows"].value else frozenset()
 
 
 def proven_findings(
@@ -179,61 +167,37 @@ def proven_findings(
     return proven
 
 
-def _candidates(
-    place: int, x_uv: np.ndarray, bend_uv: np.ndarray, boxes: Sequence[WaveformEvent]
-) -> list[_Candidate]:
-    """Group boxes of a segment that peak or lie together; the strongest box says where the peak is."""
-    strongest = sorted(boxes, key=lambda b: (-b.confidence, b.t0_s, b.t1_s, b.channel, b.waveform))
-    near = LIMITS["same_peak_s"].value * SFREQ_HZ
-    groups: list[tuple[int, list[WaveformEvent]]] = []
-    for box in strongest:
-        row = _ROW[box.channel]
-        sample = box_peak(x_uv[row], bend_uv[row], box.t0_s, box.t1_s)
-        group = next(
-            (g for g in groups if abs(g[0] - sample) <= near or _is_same(g[1][0], box)), None
-        )
-        if group is None:
-            groups.append((sample, [box]))
-        else:
-            group[1].append(box)
-    return [_Candidate(place, sample, tuple(group)) for sample, group in groups]
-
-
-def _is_same(a: WaveformEvent, b: WaveformEvent) -> bool:
-    shared = min(a.t1_s, b.t1_s) - max(a.t0_s, b.t0_s)
-    whole = max(a.t1_s, b.t1_s) - min(a.t0_s, b.t0_s)
-    return shared >= LIMITS["same_box_iou"].value * whole
-
-
-def _peaks(rows: Rows, candidates: Sequence[_Candidate]) -> Peaks:
+def _peaks(rows: Rows, candidates: Sequence[Candidate]) -> Peaks:
     """Measure candidates; the maximum is looked for on their rows and the adjacent ones."""
     own = np.zeros((len(candidates), len(CANONICAL19)), dtype=np.bool_)
     for k, candidate in enumerate(candidates):
-        own[k, [_ROW[box.channel] for box in candidate.boxes]] = True
+        own[k, list(candidate.own_rows)] = True
     near = own | (own[:, :, None] & ADJACENT[None]).any(axis=1)
+    fits = [c.fit for c in candidates]
     return measure_peaks(
         rows,
-        np.array([c.place for c in candidates], dtype=np.intp),
-        np.array([_ROW[c.boxes[0].channel] for c in candidates], dtype=np.intp),
-        np.array([c.sample for c in candidates], dtype=np.intp),
+        np.array([f.place for f in fits], dtype=np.intp),
+        np.array([f.sample for f in fits], dtype=np.intp),
+        np.stack([f.amplitude_uv for f in fits]),
+        np.stack([f.source for f in fits]),
+        np.array([f.sign for f in fits]),
         near,
     )
 
 
 def _doubts(
-    rows: Rows,
     peaks: Peaks,
-    candidates: Sequence[_Candidate],
+    candidates: Sequence[Candidate],
     records: Sequence[IfcnRecord],
     seen: Mapping[str, Sequence[Finding]],
 ) -> list[_Doubt]:
     """Say what else each candidate may be, and what is seen at the same time."""
     found = []
     for k, (candidate, record, train) in enumerate(
-        zip(candidates, records, trains(rows, peaks), strict=True)
+        zip(candidates, records, trains(peaks), strict=True)
     ):
         peak_s = peaks.sample[k] / SFREQ_HZ
-        others = [f for f in seen.get(candidate.boxes[0].segment_id, ()) if not is_masked(f)]
+        others = [f for f in seen.get(candidate.segment_id, ()) if not is_masked(f)]
         near, margin = LIMITS["company_s"].value, LIMITS["edge_s"].value * SFREQ_HZ
         clues = Clues(
             lead=CANONICAL19[peaks.row[k]],
@@ -247,8 +211,23 @@ def _doubts(
         company = next((kind for kind in _COMPANY if kind in around), "")
         first, last = peaks.sample[k] - peaks.lead[k], peaks.sample[k] + peaks.trail[k]
         is_cut = bool(first < margin or last >= N_TIMES - margin)
-        found.append(_Doubt(look_alike(clues), company, is_cut, candidate.is_supported))
+        beats = [t for f in others if f.kind == "ecg" for t in beat_times_s(f)]
+        is_beat = any(abs(t - peak_s) <= LIMITS["beat_s"].value for t in beats)
+        similar, rival = look_alike(clues), _rival(candidate.fit)
+        found.append(_Doubt(similar, company, is_cut, candidate.is_supported, rival, is_beat))
     return found
+
+
+def _rival(fit: Fit) -> str:
+    """Name what fits better than a discharge does, or return ``""``."""
+    rivals = {
+        "one electrode alone": fit.single_share,
+        "an eye movement's field": fit.eye_share,
+        "a slow wave": fit.slow_share,
+        "a train of waves": fit.wave_share,
+    }
+    worst = max(rivals, key=lambda name: rivals[name])
+    return worst if rivals[worst] > LIMITS["rival_share"].value else ""
 
 
 def _why(record: IfcnRecord, location: Location, doubt: _Doubt) -> str:
@@ -257,7 +236,11 @@ def _why(record: IfcnRecord, location: Location, doubt: _Doubt) -> str:
         return "cut by the page edge, criteria not judgeable"
     if not record.is_discharge:
         return failed_words(record)
-    is_backed = doubt.is_supported or (location.reversal in _ROW and record.met[0] is True)
+    if doubt.is_beat:
+        return "on a heartbeat"
+    if doubt.rival:
+        return f"better explained by {doubt.rival}"
+    is_backed = doubt.is_supported or (location.reversal in ROW and record.met[0] is True)
     if not is_backed and record.n_criteria < IFCN_LIMITS["discharge_criteria"].value:
         return "no support on an adjacent row, no pointed phase reversal, fewer than five criteria"
     if doubt.company and record.sharpness_sd < LIMITS["company_sharpness_sd"].value:
@@ -267,26 +250,28 @@ def _why(record: IfcnRecord, location: Location, doubt: _Doubt) -> str:
 
 
 def _finding(
-    candidate: _Candidate,
+    candidate: Candidate,
     record: IfcnRecord,
     location: Location,
     doubt: _Doubt,
     peak_s: float,
     detector: str,
 ) -> Finding:
-    boxes = candidate.boxes
     why = _why(record, location, doubt)
     is_placed = record.met[5] is not False
-    own = tuple(dict.fromkeys(box.channel for box in boxes))
+    own = tuple(CANONICAL19[row] for row in candidate.own_rows)
     channels = location.channels if is_placed else own
     side, region = side_and_region(channels)
-    lengths = sorted(box.t1_s - box.t0_s for box in boxes)
-    t0_s, t1_s = min(b.t0_s for b in boxes), max(b.t1_s for b in boxes)
+    kind, (t0_s, t1_s) = candidate.kind, candidate.span_s
+    has_wave = record.after_wave_share >= LIMITS["complex_share"].value
+    if not candidate.boxes and kind != "spsw" and has_wave:
+        kind, t1_s = "spsw", min(t1_s + record.after_wave_s, float(SEGMENT_S))
     measures = [
         ("count", 1.0, "1"),
-        ("duration_s", lengths[len(lengths) // 2], "s"),
+        ("duration_s", candidate.duration_s if candidate.boxes else t1_s - t0_s, "s"),
         *record.measures,
         ("peak_s", peak_s, "s"),
+        ("template_fit_sd", candidate.fit.score_sd, "1"),
         *(location.measures if is_placed else ()),
     ]
     foot = record.duration_s
@@ -297,18 +282,18 @@ def _finding(
     edge = LIMITS["edge_s"].value
     if t0_s < edge or t1_s > SEGMENT_S - edge:
         measures.append(("censored", 1.0, "1"))
-    confidence = max(box.confidence for box in boxes)
+    confidence = candidate.confidence
     if record.n_criteria < IFCN_LIMITS["discharge_criteria"].value:
         confidence = min(confidence, LIMITS["probable_confidence"].value)
     return Finding(
-        segment_id=boxes[0].segment_id,
-        kind=candidate.kind,
+        segment_id=candidate.segment_id,
+        kind=kind,
         channels=channels,
         t0_s=round(t0_s, 3),
         t1_s=round(t1_s, 3),
         measures=tuple(Measure(n, round(float(v), 4), u) for n, v, u in measures),
         confidence=round(confidence, 4),
-        source=f"detector:{detector}",
+        source=candidate.source(detector),
         side=side,
         region=region,
         mask_reason=why,

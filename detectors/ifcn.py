@@ -171,12 +171,13 @@ def ifcn_records(rows: Rows, peaks: Peaks) -> list[IfcnRecord]:
     n = len(peaks.row)
     if n == 0:
         return []
-    around, inside = _around(rows, peaks)
-    sharpness = _sharpness(rows, peaks)
+    around, inside = _around(peaks)
+    own, _ = _around(peaks, rows.data_uv[peaks.segment, peaks.row])
+    sharpness = _sharpness(peaks)
     duration = (peaks.lead + peaks.trail) / SFREQ_HZ
-    short, cycle = _background_waves(rows, peaks)
-    slope = _slope_ratio(rows, peaks)
-    height = around[:, _HALF] - np.minimum(*_feet_uv(around, peaks))
+    short, cycle = _background_waves(peaks)
+    slope = _slope_ratio(peaks)
+    height = own[:, _HALF] - np.minimum(*_feet_uv(own, peaks))
     after_s, after_share = _after_wave(around, inside, peaks)
     change_db, is_outside = _disturbed(around, inside)
     n_near, is_one, is_judged = _field_facts(peaks, rows.good[peaks.segment])
@@ -206,12 +207,12 @@ def ifcn_records(rows: Rows, peaks: Peaks) -> list[IfcnRecord]:
     ]  # fmt: skip
 
 
-def _around(rows: Rows, peaks: Peaks) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the leading row 2 s around each peak, turned so that the peak points up.
+def _around(peaks: Peaks, uv: Floats | None = None) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the gathered row, or another, 2 s around each peak, turned so that the peak points up.
 
     The median is taken off; samples beyond the page repeat its edge and are marked outside.
     """
-    x = rows.data_uv[peaks.segment, peaks.row]
+    x = peaks.gathered_uv if uv is None else uv
     at = peaks.sample[:, None] + np.arange(-_HALF, _HALF + 1)
     inside = (at >= 0) & (at < N_TIMES)
     y = np.take_along_axis(x, np.clip(at, 0, N_TIMES - 1), axis=1) * peaks.sign[:, None]
@@ -224,9 +225,9 @@ def _feet_uv(around: Floats, peaks: Peaks) -> tuple[Floats, Floats]:
     return around[n, _HALF - peaks.lead], around[n, _HALF + peaks.trail]
 
 
-def _sharpness(rows: Rows, peaks: Peaks) -> Floats:
+def _sharpness(peaks: Peaks) -> Floats:
     """Second difference at each peak over its own flanks, in robust SD of the row's page."""
-    x = rows.data_uv[peaks.segment, peaks.row]
+    x = peaks.gathered_uv
     longest = round(LIMITS["sharpness_lag_s"].value * SFREQ_HZ)
     lags = np.clip((peaks.lead + peaks.trail) // 2, _SHORTEST_LAG, longest)
     sharpness = np.zeros(len(x))
@@ -239,7 +240,7 @@ def _sharpness(rows: Rows, peaks: Peaks) -> Floats:
     return sharpness
 
 
-def _background_waves(rows: Rows, peaks: Peaks) -> tuple[Floats, Floats]:
+def _background_waves(peaks: Peaks) -> tuple[Floats, Floats]:
     """Return twice the 10th percentile of half-waves and the median cycle of each row, s.
 
     A half-wave lasts from leaving the middle on one side to leaving it on the other, so that fast
@@ -247,9 +248,8 @@ def _background_waves(rows: Rows, peaks: Peaks) -> tuple[Floats, Floats]:
     """
     short, cycle = np.zeros(len(peaks.row)), np.zeros(len(peaks.row))
     share = LIMITS["short_percentile"].value
-    for k, (segment, row) in enumerate(zip(peaks.segment, peaks.row, strict=True)):
-        x = rows.data_uv[segment, row]
-        x = x - np.median(x)
+    for k, row in enumerate(peaks.gathered_uv):
+        x = row - np.median(row)
         swing = LIMITS["wave_sd"].value * 1.4826 * np.median(np.abs(x))
         outside = np.flatnonzero(np.abs(x) > swing)
         turns = outside[1:][np.diff(x[outside] > 0)]
@@ -259,9 +259,9 @@ def _background_waves(rows: Rows, peaks: Peaks) -> tuple[Floats, Floats]:
     return short, cycle
 
 
-def _slope_ratio(rows: Rows, peaks: Peaks) -> Floats:
+def _slope_ratio(peaks: Peaks) -> Floats:
     """Steeper over flatter flank, each between 80 and 20 % of its height."""
-    x = rows.wide_uv[peaks.segment, peaks.row] * peaks.sign[:, None]
+    x = peaks.gathered_wide_uv * peaks.sign[:, None]
     ratio = np.ones(len(x))
     for k in range(len(x)):
         at, lead, trail = int(peaks.sample[k]), int(peaks.lead[k]), int(peaks.trail[k])
@@ -357,7 +357,11 @@ def _field_facts(
     Fewer recorded neighbours than are needed cannot support anything: then it is not judged.
     """
     same = peaks.field_uv * np.sign(peaks.peak_uv)[:, None]
-    share = np.where(good, same / np.maximum(np.abs(peaks.peak_uv), 1e-6)[:, None], -np.inf)
+    # the average reference lowers every row by the field's mean: rows it does not reach are zero
+    level = np.nanmedian(np.where(good, same, np.nan), axis=1)
+    same = same - np.minimum(level, 0.0)[:, None]
+    own = same[np.arange(len(same)), peaks.row]
+    share = np.where(good, same / np.maximum(own, 1e-6)[:, None], -np.inf)
     near = ADJACENT[peaks.row] & good
     n_near = (near & (share >= LIMITS["neighbour_share"].value)).sum(axis=1)
     around = np.where(ADJACENT[None] & good[:, None, :], share[:, None, :], -np.inf).max(axis=2)

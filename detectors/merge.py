@@ -1,11 +1,10 @@
 """Rules and detector merged: pruned, grouped, agreed, masked, judged. What text is written from.
 
 Order of work on a segment: boxes above threshold become groups of rows at the same time; groups
-without the support their kind needs are pruned; where the signal is at hand epileptiform boxes are
-judged by the six IFCN criteria instead; bursts are joined; a rule's and the detector's
-finding of the same thing become one; what a stronger kind covers is masked; then every kind gets
-exactly one judgement. Pruned and masked findings stay, with the reason; only what ten seconds
-cannot show is refused (:mod:`detectors.guard`).
+without the support their kind needs are pruned; where the signal is at hand discharges are searched
+by rule and judged by the six IFCN criteria; bursts are joined; two findings of one thing become one;
+what a stronger kind covers is masked; then every kind gets exactly one judgement. Pruned and masked
+findings stay, with the reason; only what ten seconds cannot show is refused (:mod:`detectors.guard`).
 Grouping and pruning are in :mod:`detectors.pruning`; how things are found is elsewhere.
 """
 
@@ -16,8 +15,8 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from detectors._rule_common import Limit
-from detectors.artifacts import HIDING_KINDS
-from detectors.epileptiform import EPILEPTIFORM, proven_findings
+from detectors.artifacts import HIDING_KINDS, hiding_rows
+from detectors.epileptiform import EPILEPTIFORM, PATTERNS, proven_findings, ruled_kinds
 from detectors.guard import guarded
 from detectors.montage import side_and_region
 from detectors.pruning import grouped_findings
@@ -38,7 +37,7 @@ from detectors.vocabulary import KINDS, WAVEFORMS
 
 _Item = TypeVar("_Item", Finding, Judgement, WaveformEvent)
 
-VERSION = "2"
+VERSION = "3"
 """Version of the merge."""
 
 LIMITS: dict[str, Limit] = {
@@ -60,6 +59,9 @@ _NEEDED_ROWS: dict[str, tuple[frozenset[str], ...]] = {
     "spindle": (frozenset({"C3", "Cz", "C4"}),),
     "kcomplex": (frozenset({"F3", "Fz", "F4"}),),
     "slow_wave": (frozenset({"F3", "Fz", "F4"}),),
+    "vertex_wave": (frozenset({"Cz"}),),
+    "sawtooth": (frozenset({"Cz"}),),
+    "posts": (frozenset({"O1", "O2"}),),
 }
 """Per kind: sets of rows, one of each set must have a usable second, else it is not judged."""
 
@@ -114,9 +116,9 @@ def merge_findings(
     thresholds
         Smallest confidence per detector class; classes left out keep every box.
     batches
-        The signal of the segments, read once and in turn. Epileptiform boxes of a segment whose
-        signal is here are judged by the six IFCN criteria and need four of them; without signal
-        they are kept or pruned by their neighbours alone and carry no record.
+        The signal of the segments, read once and in turn. Where it is here discharges are
+        also searched by rule, and they and the boxes need four of the six IFCN criteria; without it
+        boxes are kept or pruned by their neighbours alone and carry no record.
     is_strict
         Raise on a finding that ten seconds cannot show instead of dropping it.
 
@@ -149,8 +151,9 @@ def merge_findings(
         merged = [put_aside(f, unread) for f in guarded(merged, is_strict=is_strict)]
         findings.extend(merged)
         by_kind = {j.kind: j for j in judged[here]}
+        known = readable | ruled_kinds(page.recorded) if here in proven else readable
         judgements.extend(
-            unless_unread(_judge(page, kind, merged, by_kind.get(kind), detector, readable), unread)
+            unless_unread(_judge(page, kind, merged, by_kind.get(kind), detector, known), unread)
             for kind in KINDS
         )
     return RuleResult(tuple(findings), tuple(judgements))
@@ -299,13 +302,13 @@ def _masked(finding: Finding, active: Sequence[Finding]) -> Finding:
     length = max(finding.t1_s - finding.t0_s, 1e-9)
     covered = 0.0
     for name in finding.channels:
-        spans = sorted((g.t0_s, g.t1_s) for g in stronger if name in g.channels)
+        spans = sorted((g.t0_s, g.t1_s) for g in stronger if name in hiding_rows(g))
         covered += _union(spans, finding.t0_s, finding.t1_s)
     if covered < LIMITS["mask_share"].value * length * len(finding.channels):
         return finding
 
     def weight(g: Finding) -> tuple[float, int, str]:
-        rows = len(set(g.channels) & set(finding.channels))
+        rows = len(set(hiding_rows(g)) & set(finding.channels))
         return (rows * _overlap(g, finding), KINDS[g.kind].priority, g.finding_id)
 
     hider = max(stronger, key=weight)
@@ -317,9 +320,11 @@ def _hides(strong: Finding, weak: Finding) -> bool:
     """Whether a kind can hide another; mains sits on one frequency and hides only fast noise."""
     if KINDS[strong.kind].priority <= KINDS[weak.kind].priority:
         return False
-    if not set(strong.channels) & set(weak.channels):
+    if not set(hiding_rows(strong)) & set(weak.channels):
         return False
-    return strong.kind != "mains" or weak.kind == "muscle"
+    # the discharges a pattern is made of do not hide it
+    is_part = weak.kind in PATTERNS and _FAMILY[strong.kind] == "epileptiform"
+    return not is_part and (strong.kind != "mains" or weak.kind == "muscle")
 
 
 def _union(spans: Iterable[tuple[float, float]], low: float, high: float) -> float:
@@ -385,7 +390,7 @@ def _hidden(page: Page, kind: str, findings: Sequence[Finding]) -> str:
     ]
     usable = {
         name: SEGMENT_S
-        - _union(sorted((f.t0_s, f.t1_s) for f in strong if name in f.channels), 0.0, SEGMENT_S)
+        - _union(sorted((f.t0_s, f.t1_s) for f in strong if name in hiding_rows(f)), 0.0, SEGMENT_S)
         for name in page.recorded
     }
     for group in _NEEDED_ROWS.get(kind, ()):

@@ -1,6 +1,7 @@
 """Whether a page holds EEG that could be read at all.
 
-Noise, shuffled rows, silence and mains alone make every other rule guess, so they are told first.
+Noise, shuffled rows, silence, mains alone and values that are no numbers make every other rule guess,
+so they are told first.
 Single artifacts are in :mod:`detectors.artifacts`, which asks here; the numbers come from
 :mod:`detectors.row_statistics`.
 """
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from detectors._rule_common import Limit
 from detectors.row_statistics import RowStatistics, field_statistics
 from detectors.rows import is_masked
-from detectors.spectra import SpectralFeatures
+from detectors.spectra import SpectralFeatures, spectral_features
 from detectors.types import SEGMENT_S, Finding, Judgement, SegmentBatch
 from detectors.vocabulary import KINDS
 
@@ -33,6 +34,27 @@ LIMITS: dict[str, Limit] = {
     "field_spread": Limit(0.25, "1", "measured: recordings >= 0.3, independent rows <= 0.07"),
 }
 """Constants of this module with their source marks."""
+
+
+def finite_rows(
+    batch: SegmentBatch, spectra: SpectralFeatures
+) -> tuple[SegmentBatch, SpectralFeatures]:
+    """Take rows that hold values that are no numbers for rows that were not recorded.
+
+    Stored segments hold whole steps of microvolts, so this is for batches that were made elsewhere;
+    one such value would otherwise reach every row through a reference.
+
+    Parameters
+    ----------
+    batch, spectra
+        Segments and their spectra; returned as they are where all values are numbers.
+    """
+    is_number = np.isfinite(batch.data_uv.sum(-1))
+    if is_number.all():
+        return batch, spectra
+    data = np.where(is_number[..., None], batch.data_uv, np.float32(0))
+    finite = replace(batch, data_uv=data, mask=batch.mask & is_number)
+    return finite, spectral_features(finite)
 
 
 def not_interpretable(

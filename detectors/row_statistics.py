@@ -42,8 +42,9 @@ class RowStatistics:
         Excess kurtosis (Fisher, biased); 0 for a constant row.
     cell_min_uv, cell_max_uv, cell_step_uv
         float32, shape (n, n_channels, N_CELLS): extremes and largest 20-ms step of each 0.1 s.
-    cell_fast_uv2
-        Mean square above 30 Hz of each 0.1 s.
+    cell_fast_uv2, cell_fast_change_uv2
+        Mean square above 30 Hz of each 0.1 s, and of its sample-to-sample differences: their ratio
+        is ``4 sin(pi f / 200)**2`` of the mean frequency.
     slow_uv
         float32, shape (n, n_channels, N_SLOW): the row at 40 Hz.
     why_not
@@ -62,6 +63,7 @@ class RowStatistics:
     cell_max_uv: NDArray[np.float32]
     cell_step_uv: NDArray[np.float32]
     cell_fast_uv2: NDArray[np.float32]
+    cell_fast_change_uv2: NDArray[np.float32]
     slow_uv: NDArray[np.float32]
     why_not: tuple[str, ...] = ()
 
@@ -84,13 +86,13 @@ def row_statistics(batch: SegmentBatch) -> RowStatistics:
     n_segments, n_channels = batch.mask.shape
     n_rows = n_segments * n_channels
     statistics = np.zeros((n_rows, 5))
-    cells = np.zeros((4, n_rows, N_CELLS), dtype=np.float32)
+    cells = np.zeros((5, n_rows, N_CELLS), dtype=np.float32)
     slow = np.zeros((n_rows, N_SLOW), dtype=np.float32)
     data = np.ascontiguousarray(batch.data_uv, dtype=np.float32).reshape(n_rows, N_TIMES)
     recorded = np.ascontiguousarray(batch.mask).reshape(n_rows)
     _rule_kernels.scan_rows(data, recorded, STEP_LAG, statistics, cells, slow)
     shape = (n_segments, n_channels)
-    low, high, step, fast = (cells[i].reshape(*shape, N_CELLS) for i in range(4))
+    low, high, step, fast, change = (cells[i].reshape(*shape, N_CELLS) for i in range(5))
     seconds = (*shape, SEGMENT_S, -1)
     worst = (high.reshape(seconds).max(-1) - low.reshape(seconds).min(-1)).max(-1)
     length, crossings, rms, run, kurtosis = (statistics[:, i].reshape(shape) for i in range(5))
@@ -106,6 +108,7 @@ def row_statistics(batch: SegmentBatch) -> RowStatistics:
         cell_max_uv=high,
         cell_step_uv=step,
         cell_fast_uv2=fast,
+        cell_fast_change_uv2=change,
         slow_uv=slow.reshape(*shape, N_SLOW),
     )
 

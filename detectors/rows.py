@@ -73,6 +73,7 @@ def judgement_row(judgement: Judgement) -> dict[str, Any]:
         "judgement_id": judgement.judgement_id,
         "segment_id": judgement.segment_id,
         "kind": judgement.kind,
+        "hed": KINDS[judgement.kind].hed,
         "verdict": judgement.verdict,
         "reason": judgement.reason,
         "finding_ids": list(judgement.finding_ids),

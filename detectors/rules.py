@@ -1,10 +1,12 @@
 """The chain of all rules: artifacts first, then background and sleep on what is left clean.
 
 The rules themselves are in :mod:`detectors.artifacts`, :mod:`detectors.technical`,
-:mod:`detectors.ocular`, :mod:`detectors.background`, :mod:`detectors.voltage`,
-:mod:`detectors.sleep` and :mod:`detectors.slow_waves`. Epileptiform
-transients are the waveform detector's, judged in :mod:`detectors.epileptiform`; all meet in
-:mod:`detectors.merge`.
+:mod:`detectors.ocular`, :mod:`detectors.gaze`, :mod:`detectors.muscle`,
+:mod:`detectors.cardiac`, :mod:`detectors.drift`, :mod:`detectors.background`, :mod:`detectors.voltage`,
+:mod:`detectors.continuity`, :mod:`detectors.sleep`, :mod:`detectors.slow_waves` and
+:mod:`detectors.slowing`; patterns that repeat themselves are in :mod:`detectors.periodic`. Single
+discharges are found by :mod:`detectors.discharges` and by the waveform detector, judged in
+:mod:`detectors.epileptiform`; all meet in :mod:`detectors.merge`.
 """
 
 from __future__ import annotations
@@ -14,14 +16,24 @@ from detectors import (
     artifacts,
     background,
     benign,
+    cardiac,
+    continuity,
+    discharges,
+    drift,
     epileptiform,
+    field_filter,
+    gaze,
     ifcn,
     localisation,
     merge,
+    muscle,
     ocular,
+    periodic,
     pruning,
+    readable,
     sleep,
     slow_waves,
+    slowing,
     spatial,
     spectra,
     technical,
@@ -31,15 +43,20 @@ from detectors._rule_common import Limit
 from detectors.spectra import SpectralFeatures
 from detectors.types import Judgement, RuleResult, SegmentBatch
 
+_VERSIONED = (
+    artifacts, technical, ocular, gaze, muscle, cardiac, drift, background, voltage, continuity,
+    sleep, slow_waves, slowing, periodic,
+)  # fmt: skip
+
 RULES_VERSION = "-".join(
-    f"{module.__name__.rpartition('.')[2]}{module.VERSION}"
-    for module in (artifacts, technical, ocular, background, voltage, sleep, slow_waves)
+    f"{module.__name__.rpartition('.')[2]}{module.VERSION}" for module in _VERSIONED
 )
 """Versions of all rule modules in one word, for code versions and provenance."""
 
 _LIMITED = (
-    spectra, spatial, artifacts, technical, ocular, background, voltage, sleep, slow_waves,
-    pruning, merge, _transient_signal, epileptiform, ifcn, localisation, benign,
+    spectra, spatial, artifacts, technical, ocular, background, voltage, continuity, sleep,
+    slow_waves, slowing, pruning, merge, _transient_signal, epileptiform, ifcn, localisation, benign,
+    discharges, periodic, field_filter, gaze, muscle, cardiac, drift,
 )  # fmt: skip
 
 
@@ -60,12 +77,16 @@ def rule_findings(batch: SegmentBatch, spectral: SpectralFeatures) -> RuleResult
         rules know, in the same order. The order does not depend on how segments are batched.
         Segments that were not recorded to their end carry no finding and say why.
     """
+    batch, spectral = readable.finite_rows(batch, spectral)
     scan = artifacts.scan_artifacts(batch, spectral)
     result = (
         scan.result
+        + periodic.find_periodic(batch, scan.statistics, scan.result.findings)
         + background.find_background(batch, spectral, scan.statistics, scan.usable)
         + sleep.find_sleep(batch, spectral, scan.statistics, scan.usable)
     )
+    # what artifacts, rhythms and sleep explain is not called slowing, so it comes after them
+    result += slowing.find_slowing(batch, spectral, scan.statistics, scan.usable, result.findings)
     result = _without_short(batch, result)
     place = {segment_id: i for i, segment_id in enumerate(batch.segment_ids)}
     return RuleResult(

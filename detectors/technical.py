@@ -6,6 +6,9 @@ artifact rules. A pop is told from its field, so it needs single electrodes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,10 +24,12 @@ from detectors._rule_common import (
     margin_confidence,
     runs,
 )
-from detectors.montage import NEIGHBOURS
+from detectors.field_filter import own_steps
+from detectors.montage import NEIGHBOURS, rows_of
 from detectors.row_statistics import (
     CELL_S,
     N_CELLS,
+    N_SLOW,
     SLOW_HZ,
     STEP_LAG,
     RowStatistics,
@@ -33,7 +38,7 @@ from detectors.row_statistics import (
 from detectors.spectra import SpectralFeatures
 from detectors.types import CANONICAL19, N_TIMES, SFREQ_HZ, Finding, RuleResult, SegmentBatch
 
-VERSION = "2"
+VERSION = "3"
 """Version of these rules, part of every finding's source."""
 
 _E8 = "clinical.md 8, engineering default"
@@ -45,12 +50,17 @@ LIMITS: dict[str, Limit] = {
     "plateau_uv": Limit(250.0, "uV", "engineering default: only large values can be a rail"),
     "plateau_tolerance_uv": Limit(0.25, "uV", "engineering default: five stored steps"),
     "plateau_samples": Limit(8, "samples", "clinical.md 8 asks 5 raw samples; 8 after filtering"),
-    "pop_step_uv": Limit(50.0, "uV", _E8),
-    "pop_held_share": Limit(0.5, "1", "engineering default: steep rise, slow fall"),
+    "pop_background_sd": Limit(5.5, "SD", "engineering default: of the row's own moves"),
+    "pop_tail_ratio": Limit(2.5, "1", "engineering default: 5.6 SD where moves are Gaussian"),
+    "pop_seen_uv": Limit(8.0, "uV", "engineering default: about 1 mm at 7 uV/mm"),
+    "pop_step_uv": Limit(50.0, "uV", _E8 + "; from here on it hides what lies under it"),
+    "pop_back_share": Limit(0.5, "1", "engineering default: steep rise, slow fall"),
+    "pop_restless_share": Limit(0.3, "1", "engineering default: a step, not a burst of them"),
+    "pop_held_s": Limit(0.07, "s", "engineering default: longer over a third than a spike"),
+    "pop_steep_share": Limit(0.6, "1", "clinical.md 8: within 20 ms"),
     "pop_neighbour_share": Limit(0.2, "1", _E8),
-    "pop_neighbour_held_share": Limit(0.3, "1", "engineering default: of the level after it"),
-    "pop_background_uv": Limit(20.0, "uV", "engineering default: moves of 0.1-s means at rest"),
     "pop_other_share": Limit(0.5, "1", "engineering default: no field beyond one electrode"),
+    "pop_gaze_s": Limit(0.2, "s", "engineering default: from an edge of a look aside"),
     "gap_s": Limit(0.5, "s", "systems.md 6.6, engineering default"),
 }
 """Constants of this module with their source marks."""
@@ -121,62 +131,174 @@ def find_saturation(batch: SegmentBatch, statistics: RowStatistics) -> RuleResul
 
 
 def find_pops(
-    batch: SegmentBatch, spectra: SpectralFeatures, statistics: RowStatistics
+    batch: SegmentBatch,
+    spectra: SpectralFeatures,
+    statistics: RowStatistics,
+    gaze: Sequence[Finding] = (),
 ) -> RuleResult:
-    """Find steps of one electrode that stay and that its neighbours do not share."""
+    """Find steps of one electrode that stay and that no other electrode foretells.
+
+    A step is measured after what the other rows foretell of the row is taken away
+    (:func:`detectors.field_filter.own_steps`), in SDs of what is then left on the page: a pop has
+    no field, so it stays whole, and the background of a scalp, which has one, mostly goes.
+
+    Parameters
+    ----------
+    batch, spectra, statistics
+        Segments, their spectra and row statistics.
+    gaze
+        Looks aside, whose edges leave a step of their own on F7, F8, Fp1 and Fp2.
+    """
     limit = {name: entry.value for name, entry in LIMITS.items()}
     if not batch.schema.is_referential:
         never = np.zeros(len(batch), dtype=np.bool_)
         return conclude_where(batch, "electrode_pop", [], never, "needs single electrodes")
-    is_steep = statistics.cell_step_uv >= limit["pop_step_uv"]
-    segment, row, cell = np.nonzero(is_steep & spectra.is_live[..., None])
-    time = _step_time(batch.data_uv, segment, row, cell)
-    step = statistics.cell_step_uv[segment, row, cell]
-    held = np.abs(_level_change(statistics.slow_uv, segment, time, row))
-    is_held = held >= limit["pop_held_share"] * step
-    segment, row, cell, time = segment[is_held], row[is_held], cell[is_held], time[is_held]
-    change = _level_change(statistics.slow_uv, segment, time)
-    change[~spectra.is_live[segment]] = 0.0
-    k = np.arange(segment.size)
-    own = change[k, row]
-    near = _NEIGHBOUR_SHARE[row] * spectra.is_live[segment]
-    n_near = np.maximum(near.sum(1), 1e-9)
-    jump = _jump(batch.data_uv, segment, time)
-    # the step itself is quick; what holds after it is mixed with the background of the neighbours
-    size = statistics.cell_step_uv[segment, row, cell]
-    beside = np.abs((near * jump).sum(1)) / n_near
-    beside_held = np.abs((near * change).sum(1)) / n_near
-    others = np.maximum(np.abs(change) - limit["pop_background_uv"], np.abs(jump))
-    others[k, row] = 0.0
-    is_pop = (near.sum(1) > 0) & (beside <= limit["pop_neighbour_share"] * size)
-    is_pop &= beside_held <= limit["pop_neighbour_held_share"] * size
-    is_pop &= others.max(axis=1, initial=0.0) <= limit["pop_other_share"] * size
+    steps, scale = own_steps(statistics.slow_uv, spectra.is_live)
+    least = np.maximum(limit["pop_background_sd"] * scale, limit["pop_seen_uv"])
+    segment, row, time = np.nonzero(np.abs(steps) >= least[..., None])
+    size = np.abs(steps[segment, row, time])
+    near = np.clip(time[:, None] + np.arange(-4, 5), 0, N_SLOW - 1)
+    is_pop = size >= np.abs(steps[segment[:, None], row[:, None], near]).max(1, initial=0.0)
+    at = _Steps(segment[is_pop], row[is_pop], time[is_pop], steps)
+    at = at.kept(_is_beyond_tail(at))
+    at = at.kept(_stays(at, scale))
+    at = at.kept(_stands_alone(at, scale))
+    at = at.kept(_is_steep(batch.data_uv, at) & ~_is_beside_flat(statistics, at))
+    share, is_alone = _neighbour_shares(statistics.slow_uv, spectra.is_live, at)
+    at, share = at.kept(is_alone), share[is_alone]
+    edges: dict[str, list[float]] = {}
+    for look in gaze:
+        edges.setdefault(look.segment_id, []).extend((look.t0_s, look.t1_s))
     findings: list[Finding] = []
     last: tuple[int, int, float] = (-1, -1, -1.0)
-    for j in np.nonzero(is_pop)[0]:
-        i, c, t = int(segment[j]), int(row[j]), float(time[j]) / SFREQ_HZ
+    for i, c, block, own, beside in zip(
+        at.segment.tolist(), at.row.tolist(), at.time.tolist(), at.step_uv.tolist(),
+        share.tolist(), strict=True,
+    ):  # fmt: skip
+        t = (block + 0.5) / SLOW_HZ
         if (i, c) == last[:2] and t - last[2] < limit["gap_s"]:
             continue
         last = (i, c, t)
-        end = _decay_end(statistics.slow_uv[i, c], t, float(own[j]))
+        end = _decay_end(statistics.slow_uv[i, c], t, own)
+        is_gaze = c in _GAZE_ROWS and _is_edge(edges.get(batch.segment_ids[i], ()), t)
+        if is_gaze or end - t < limit["pop_held_s"]:
+            continue
+        ratio = abs(own) / float(scale[i, c])
         measures = [
-            ("step_uv", float(own[j]), "uV"),
-            ("neighbour_share", beside[j] / size[j], "1"),
+            ("step_uv", own, "uV"),
+            ("neighbour_share", beside, "1"),
+            ("background_ratio", ratio, "1"),
+            ("reaches_definition", float(abs(own) >= limit["pop_step_uv"]), "1"),
             ("duration_s", end - t, "s"),
         ]
-        confidence = margin_confidence(
-            size[j] / limit["pop_step_uv"],
-            limit["pop_neighbour_share"] / max(beside[j] / size[j], 1e-3),
-        )
-        name = batch.schema.ch_names[c]
+        confidence = margin_confidence(ratio / limit["pop_background_sd"])
         findings.append(
             make_finding(
-                batch.segment_ids[i], "electrode_pop", (name,), (t - 0.02, end), measures,
-                confidence, VERSION,
+                batch.segment_ids[i], "electrode_pop", (batch.schema.ch_names[c],),
+                (t - 0.02, end), measures, confidence, VERSION,
             )
         )  # fmt: skip
     n_live = spectra.is_live.sum(1)
     return conclude_where(batch, "electrode_pop", findings, n_live >= 3, "fewer than 3 live rows")
+
+
+def _is_edge(edges_s: Sequence[float], t_s: float) -> bool:
+    return any(abs(t_s - edge) <= LIMITS["pop_gaze_s"].value for edge in edges_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """Candidate pops: segment, row and block of each, and the own steps of all rows."""
+
+    segment: NDArray[np.intp]
+    row: NDArray[np.intp]
+    time: NDArray[np.intp]
+    steps: NDArray[np.float32]
+
+    @property
+    def step_uv(self) -> NDArray[np.float32]:
+        return np.asarray(self.steps[self.segment, self.row, self.time])
+
+    def kept(self, is_kept: NDArray[np.bool_]) -> _Steps:
+        return _Steps(self.segment[is_kept], self.row[is_kept], self.time[is_kept], self.steps)
+
+    def around(self, reach: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Own steps of the same row beside each, 0 beyond the page; sign of the step taken off."""
+        at = self.time[:, None] + reach
+        inside = (at >= 0) & (at < N_SLOW)
+        beside = self.steps[self.segment[:, None], self.row[:, None], at.clip(0, N_SLOW - 1)]
+        return np.asarray(beside * inside * np.sign(self.step_uv)[:, None])
+
+
+def _is_beyond_tail(at: _Steps) -> NDArray[np.bool_]:
+    """Keep steps far beyond what the row does in its liveliest 0.25 s: not all rows are Gaussian."""
+    if not at.time.size:
+        return np.zeros(0, dtype=np.bool_)
+    moves = np.abs(at.steps[at.segment, at.row])
+    nth = N_SLOW - round(0.25 * SLOW_HZ)
+    lively = np.partition(moves, nth, axis=1)[:, nth]
+    return np.asarray(np.abs(at.step_uv) >= LIMITS["pop_tail_ratio"].value * lively)
+
+
+def _stays(at: _Steps, scale: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Keep steps with none back beside them, as a spike has, and none like it within 0.75 s."""
+    size, sd = np.abs(at.step_uv), scale[at.segment, at.row]
+    back = -at.around(np.r_[-6:-1, 2:7]).min(1, initial=0.0)
+    is_held = back <= LIMITS["pop_back_share"].value * size + sd
+    reach = np.r_[-30:-6, 7:31]
+    inside = (at.time[:, None] + reach >= 0) & (at.time[:, None] + reach < N_SLOW)
+    restless = np.sqrt((at.around(reach) ** 2).sum(1) / np.maximum(inside.sum(1), 1))
+    return np.asarray(
+        is_held & (restless <= np.maximum(LIMITS["pop_restless_share"].value * size, 1.5 * sd))
+    )
+
+
+def _stands_alone(at: _Steps, scale: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Keep steps while no other row makes its own of half the size, as cables that move do."""
+    own = at.step_uv
+    near = np.clip(at.time[:, None] + np.arange(-1, 2), 0, N_SLOW - 1)
+    others = np.abs(at.steps[at.segment[:, None], :, near]).max(1)
+    others -= 2 * scale[at.segment]
+    others[np.arange(len(own)), at.row] = 0.0
+    return np.asarray(others.max(1, initial=0.0) <= LIMITS["pop_other_share"].value * np.abs(own))
+
+
+def _is_steep(data_uv: NDArray[np.float32], at: _Steps) -> NDArray[np.bool_]:
+    """Keep steps that the row makes within 20 ms."""
+    own = at.step_uv
+    size = N_TIMES // N_SLOW
+    start = np.clip(at.time * size - size - STEP_LAG, 0, N_TIMES - 4 * size)
+    part = data_uv[
+        at.segment[:, None], at.row[:, None], start[:, None] + np.arange(3 * size + 2 * STEP_LAG)
+    ]
+    moves = (part[:, STEP_LAG:] - part[:, :-STEP_LAG]) * np.sign(own)[:, None]
+    return np.asarray(moves.max(1, initial=0.0) >= LIMITS["pop_steep_share"].value * np.abs(own))
+
+
+def _is_beside_flat(statistics: RowStatistics, at: _Steps) -> NDArray[np.bool_]:
+    """Whether the row is still within 0.3 s of the step: a row that goes dead or comes back."""
+    cell = np.clip((at.time * N_CELLS // N_SLOW)[:, None] + np.r_[-3:0, 1:4], 0, N_CELLS - 1)
+    high = statistics.cell_max_uv[at.segment[:, None], at.row[:, None], cell]
+    low = statistics.cell_min_uv[at.segment[:, None], at.row[:, None], cell]
+    return np.asarray((high - low < LIMITS["flat_p2p_uv"].value).any(1))
+
+
+def _neighbour_shares(
+    slow_uv: NDArray[np.float32], is_live: NDArray[np.bool_], at: _Steps
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return the neighbours' mean move as a share of the step, and whether it is small enough.
+
+    Their own background moves too, so two of its SDs are allowed on top of the share.
+    """
+    near = (_NEIGHBOUR_SHARE[at.row] * is_live[at.segment]).astype(np.float32)
+    n_near = near.sum(1)
+    level = np.einsum("kc,kct->kt", near / np.maximum(n_near, 1)[:, None], slow_uv[at.segment])
+    moves = level[:, 2:] - level[:, :-2]
+    sd = np.median(np.abs(moves), axis=1) / 0.6745 if len(moves) else n_near
+    size = np.maximum(np.abs(at.step_uv), 1e-3)
+    beside = np.abs(moves[np.arange(len(moves)), np.clip(at.time - 1, 0, N_SLOW - 3)])
+    is_alone = beside <= LIMITS["pop_neighbour_share"].value * size + 2 * sd
+    return np.asarray(beside / size), np.asarray(is_alone & (n_near > 0))
 
 
 def _neighbour_share() -> NDArray[np.float64]:
@@ -188,49 +310,7 @@ def _neighbour_share() -> NDArray[np.float64]:
 
 
 _NEIGHBOUR_SHARE = _neighbour_share()
-
-
-def _step_time(
-    data_uv: NDArray[np.float32],
-    segment: NDArray[np.intp],
-    row: NDArray[np.intp],
-    cell: NDArray[np.intp],
-) -> NDArray[np.intp]:
-    """Sample in the middle of the steepest 20 ms of each cell."""
-    size = N_TIMES // N_CELLS
-    at = cell[:, None] * size + np.arange(size + STEP_LAG)
-    part = data_uv[segment[:, None], row[:, None], np.minimum(at, N_TIMES - 1)]
-    steepest = np.abs(part[:, STEP_LAG:] - part[:, :-STEP_LAG]).argmax(1)
-    return cell * size + steepest + STEP_LAG // 2
-
-
-def _jump(
-    data_uv: NDArray[np.float32], segment: NDArray[np.intp], time: NDArray[np.intp]
-) -> NDArray[np.float32]:
-    """Difference over the 20 ms around each time, all rows."""
-    after = data_uv[segment, :, np.minimum(time + STEP_LAG // 2, N_TIMES - 1)]
-    jump: NDArray[np.float32] = after - data_uv[segment, :, np.maximum(time - STEP_LAG // 2, 0)]
-    return jump
-
-
-def _level_change(
-    slow_uv: NDArray[np.float32],
-    segment: NDArray[np.intp],
-    time: NDArray[np.intp],
-    row: NDArray[np.intp] | None = None,
-) -> NDArray[np.float32]:
-    """Mean of the 0.1 s after a step minus mean of the 0.1 s before; 25 ms left out.
-
-    Of one row per step, shape (n_steps,), or of all, shape (n_steps, n_channels).
-    """
-    n_slow = slow_uv.shape[-1]
-    middle = (time * SLOW_HZ // SFREQ_HZ)[:, None]
-    reach = np.arange(2, 6)
-    rows = slice(None) if row is None else row[:, None]
-    after = slow_uv[segment[:, None], rows, np.minimum(middle + reach, n_slow - 1)].mean(1)
-    before = slow_uv[segment[:, None], rows, np.maximum(middle - reach, 0)].mean(1)
-    change: NDArray[np.float32] = after - before
-    return change
+_GAZE_ROWS = frozenset(rows_of("F7", "F8", "Fp1", "Fp2").tolist())
 
 
 def _decay_end(slow_uv: NDArray[np.float32], t_s: float, change_uv: float) -> float:

@@ -38,8 +38,8 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "flat": Kind("artifact", "flat channel", "flat channels", "", 60),
-    "saturation": Kind("artifact", "clipped channel", "clipped channels", "", 60),
+    "flat": Kind("artifact", "flat channel", "flat channels", "Nonbiological-artifact", 60),
+    "saturation": Kind("artifact", "clipped channel", "clipped channels", "Nonbiological-artifact", 60),
     "electrode_pop": Kind("artifact", "electrode pop", "electrode pops", "Electrode-pops-artifact", 60),
     "mains": Kind("artifact", "mains interference", "mains interference", "Line-noise-artifact", 55),
     "movement": Kind("artifact", "movement artifact", "movement artifacts", "Movement-artifact", 50),
@@ -81,11 +81,11 @@ KINDS: dict[str, Kind] = {
         "background", "posterior rhythm", "posterior rhythms", "Posterior-dominant-rhythm", 10
     ),
     "dominant_rhythm": Kind("background", "dominant rhythm", "dominant rhythms", "", 9),
-    "voltage": Kind("background", "background voltage", "background voltages", "", 8),
-    "asymmetry": Kind("background", "asymmetry", "asymmetries", "", 8),
-    "focal_slowing": Kind("background", "focal slowing", "focal slowing", "", 8),
-    "generalised_slowing": Kind("background", "generalised slowing", "generalised slowing", "", 8),
-    "attenuation": Kind("background", "low-voltage interval", "low-voltage intervals", "", 8),
+    "voltage": Kind("background", "background voltage", "background voltages", "Background-activity", 8),
+    "asymmetry": Kind("background", "asymmetry", "asymmetries", "Background-activity, Asymmetrical", 8),
+    "focal_slowing": Kind("background", "focal slowing", "focal slowing", "Irregular-delta-or-theta-activity", 8),
+    "generalised_slowing": Kind("background", "generalised slowing", "generalised slowing", "Irregular-delta-or-theta-activity", 8),
+    "attenuation": Kind("background", "low-voltage interval", "low-voltage intervals", "Background-activity", 8),
 }  # fmt: skip
 
 

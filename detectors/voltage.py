@@ -1,12 +1,12 @@
 """Voltage of the page and its left-right differences, in full peak-to-peak microvolts.
 
 Measured on seconds that no artifact touches. The rhythms of the background are in
-:mod:`detectors.background`.
+:mod:`detectors.background`, how the voltage holds over the page in :mod:`detectors.continuity`.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,11 @@ from detectors._rule_common import (
     too_few,
 )
 from detectors.montage import HOMOLOGOUS, LB18, LB18_NAMES, rows_of, side_and_region
-from detectors.row_statistics import RowStatistics
+from detectors.row_statistics import N_CELLS, RowStatistics
 from detectors.spectra import SpectralFeatures
 from detectors.types import SEGMENT_S, RuleResult, SegmentBatch
 
-VERSION = "2"
+VERSION = "3"
 """Version of the voltage rules, part of every finding's source."""
 
 LIMITS: dict[str, Limit] = {
@@ -34,6 +34,11 @@ LIMITS: dict[str, Limit] = {
     "low_below_uv": Limit(20.0, "uV", "ACNS 2021"),
     "high_from_uv": Limit(150.0, "uV", "ACNS 2021, clause to be checked"),
     "asymmetry_share": Limit(0.5, "1", "ACNS 2012, marked: > 50 %"),
+    "asymmetry_mild_hz": Limit(0.5, "Hz", "ACNS 2012, mild: 0.5-1 Hz"),
+    "asymmetry_marked_hz": Limit(1.0, "Hz", "ACNS 2012, marked: > 1 Hz"),
+    "symmetric_share": Limit(
+        0.2, "1", "evaluation.md 6.4, engineering default: below is symmetric"
+    ),
 }
 """Constants of this module with their source marks."""
 
@@ -49,9 +54,74 @@ def voltage_word(amplitude_uv_p2p: float) -> str:
     return "normal" if amplitude_uv_p2p < _L["high_from_uv"] else "high"
 
 
-def find_voltage(
+def asymmetry_word(share: float, frequency_difference_hz: float = 0.0) -> str:
+    """Return the ACNS 2012 word for a left-right difference, ``""`` where there is none.
+
+    Parameters
+    ----------
+    share
+        ``(larger - smaller) / larger`` of the amplitude.
+    frequency_difference_hz
+        Between the rhythms of both sides.
+    """
+    if share >= _L["asymmetry_share"] or frequency_difference_hz > _L["asymmetry_marked_hz"]:
+        return "marked"
+    is_mild = share >= _L["symmetric_share"]
+    return "mild" if is_mild or frequency_difference_hz >= _L["asymmetry_mild_hz"] else ""
+
+
+@dataclass(frozen=True, slots=True)
+class LongitudinalCells:
+    """Longitudinal bipolar rows in cells of 0.1 s.
+
+    Parameters
+    ----------
+    names
+        Rows of LB-18.1 there are; none in a recording without them.
+    low_uv, high_uv
+        float32, shape (n, n_rows, N_CELLS): extremes of every cell.
+    usable
+        bool, shape (n, n_rows, 10): seconds free of artifacts at both electrodes.
+    """
+
+    names: tuple[str, ...]
+    low_uv: NDArray[np.float32]
+    high_uv: NDArray[np.float32]
+    usable: NDArray[np.bool_]
+
+    def second_p2p_uv(self) -> NDArray[np.float32]:
+        """Return the peak-to-peak of every whole second, shape (n, n_rows, 10)."""
+        shape = (*self.low_uv.shape[:2], SEGMENT_S, N_CELLS // SEGMENT_S)
+        return self.high_uv.reshape(shape).max(-1) - self.low_uv.reshape(shape).min(-1)
+
+
+def longitudinal_cells(
     batch: SegmentBatch, statistics: RowStatistics, usable: NDArray[np.bool_]
-) -> RuleResult:
+) -> LongitudinalCells:
+    """Derive the LB-18.1 rows there are and take their extremes cell by cell.
+
+    Parameters
+    ----------
+    batch, statistics, usable
+        As for :func:`find_background`.
+    """
+    if not batch.schema.is_referential:
+        rows = [r for r, name in enumerate(batch.schema.ch_names) if name in LB18_NAMES]
+        names = tuple(batch.schema.ch_names[r] for r in rows)
+        low, high = statistics.cell_min_uv[:, rows], statistics.cell_max_uv[:, rows]
+        return LongitudinalCells(names, low, high, usable[:, rows])
+    from detectors import _longitudinal_kernels
+
+    first = rows_of(*(a for a, _ in LB18))
+    second = rows_of(*(b for _, b in LB18))
+    shape = (len(batch), len(LB18), N_CELLS)
+    low, high = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.float32)
+    data = np.ascontiguousarray(batch.data_uv, dtype=np.float32)
+    _longitudinal_kernels.bipolar_cells(data, first, second, low, high)
+    return LongitudinalCells(LB18_NAMES, low, high, usable[:, first] & usable[:, second])
+
+
+def find_voltage(batch: SegmentBatch, cells: LongitudinalCells) -> RuleResult:
     """Measure the page's voltage: full peak-to-peak of 1-s windows of longitudinal bipolar rows.
 
     The class follows the median over clean windows of all rows; the 5th and 95th percentile stand
@@ -59,14 +129,15 @@ def find_voltage(
 
     Parameters
     ----------
-    batch, statistics, usable
-        As for :func:`find_background`.
+    batch
+        Segments of one channel schema.
+    cells
+        Their longitudinal bipolar rows.
     """
-    p2p, is_clean, names = _longitudinal_p2p(batch, statistics, usable)
-    is_row = is_clean.sum(-1) >= _L["clean_s"] if names else np.zeros((len(batch), 0), np.bool_)
-    is_judged = is_row.sum(1) >= _L["voltage_rows"]
+    p2p, is_clean, names = cells.second_p2p_uv(), cells.usable, cells.names
+    is_row = is_clean.sum(-1) >= _L["clean_s"]
     findings = []
-    for i in np.nonzero(is_judged)[0]:
+    for i in np.nonzero(is_row.sum(1) >= _L["voltage_rows"])[0]:
         windows = p2p[i][is_clean[i] & is_row[i][:, None]]
         low, median, high = (float(percentile(windows, q)) for q in (5, 50, 95))
         measures = [
@@ -82,34 +153,26 @@ def find_voltage(
                 batch.segment_ids[i], "voltage", rows, (0, SEGMENT_S), measures, 1.0, VERSION
             )
         )
-    # the row that decides: the sixth best of the longitudinal bipolar rows
+    return conclude(batch.segment_ids, "voltage", findings, too_few_rows(is_clean))
+
+
+def too_few_rows(is_clean: NDArray[np.bool_]) -> list[str]:
+    """Say per segment that too few longitudinal bipolar rows are clean, ``""`` where enough are.
+
+    Parameters
+    ----------
+    is_clean
+        bool, shape (n, n_rows, 10): clean seconds.
+    """
     n_needed = int(_L["voltage_rows"])
-    seconds = np.sort(is_clean.sum(-1), axis=1)[:, ::-1] if names else np.zeros((len(batch), 0))
+    # the row that decides: the sixth best
+    seconds = np.sort(is_clean.sum(-1), axis=1)[:, ::-1]
     sixth = (
         seconds[:, n_needed - 1].astype(int)
         if seconds.shape[1] >= n_needed
-        else np.zeros(len(batch), dtype=int)
+        else np.zeros(len(is_clean), dtype=int)
     )
-    reasons = too_few(sixth, _L["clean_s"], f"the best {n_needed} longitudinal bipolar rows")
-    return conclude(batch.segment_ids, "voltage", findings, reasons)
-
-
-def _longitudinal_p2p(
-    batch: SegmentBatch, statistics: RowStatistics, usable: NDArray[np.bool_]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], tuple[str, ...]]:
-    """Peak-to-peak per second and clean seconds of the LB-18.1 rows there are."""
-    if not batch.schema.is_referential:
-        rows = [r for r, name in enumerate(batch.schema.ch_names) if name in LB18_NAMES]
-        names = tuple(batch.schema.ch_names[r] for r in rows)
-        return statistics.second_p2p_uv()[:, rows], usable[:, rows], names
-    first = rows_of(*(a for a, _ in LB18))
-    second = rows_of(*(b for _, b in LB18))
-    p2p = np.empty((len(batch), len(LB18), SEGMENT_S), dtype=np.float32)
-    for start in range(0, len(batch), 8):
-        block = batch.data_uv[start : start + 8]
-        seconds = (block[:, first] - block[:, second]).reshape(len(block), len(LB18), SEGMENT_S, -1)
-        p2p[start : start + 8] = seconds.max(-1) - seconds.min(-1)
-    return p2p, usable[:, first] & usable[:, second], LB18_NAMES
+    return too_few(sixth, _L["clean_s"], f"the best {n_needed} longitudinal bipolar rows")
 
 
 def find_asymmetry(

@@ -38,7 +38,10 @@ _ALIASES: dict[str, tuple[str, ...]] = {
     "posts": ("positive occipital sharp (?:transients?|waves?)(?: of sleep)?", "posts"),
     "periodic_discharges": ("periodic (?:epileptiform )?discharges?", "[gl]pds?", "bipds?"),
     "rhythmic_delta": ("rhythmic delta(?: activity)?", "[gl]rda"),
-    "rhythmic_spike_wave": ("rhythmic spike[- ]and[- ](?:slow[- ])?waves?",),
+    "rhythmic_spike_wave": (
+        "[gl]sw",
+        "rhythmic spike[- ]and[- ](?:slow[- ])?waves?",
+    ),
     "focal_slowing": ("focal slowing",),
     "generalised_slowing": ("(?:generali[sz]ed|diffuse) slowing",),
     "attenuation": ("low[- ]voltage intervals?", "attenuations?"),

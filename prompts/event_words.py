@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from detectors.periodic import KINDS_HERE as ACNS_KINDS
+from detectors.periodic import acns_name
 from detectors.types import CANONICAL19
 from detectors.vocabulary import KINDS, region_of
 from prompts import words
@@ -136,6 +138,8 @@ def _numbers(finding: FindingFact) -> list[str]:
         numbers.append(words.duration(finding.duration_s))
     if finding.amplitude_uv is not None:
         numbers.append(words.voltage(finding))
+    if finding.kind in ACNS_KINDS and finding.value("acns_frequency_hz") is not None:
+        numbers.append(acns_name(finding.kind, {name: v for name, v, _ in finding.measures}))
     return numbers
 
 

@@ -57,6 +57,7 @@ JUDGEMENTS = (
     Column("judgement_id", "string", "one per segment and kind"),
     SEGMENT_ID,
     Column("kind", "string", "closed vocabulary"),
+    Column("hed", "string", "HED-SCORE tag of the kind; empty where the schema has none"),
     Column("verdict", "string", "present, absent or not_judged"),
     Column("reason", "string", "why it was not judged"),
     Column("finding_ids", "list<string>", "findings behind a 'present'"),

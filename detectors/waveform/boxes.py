@@ -2,8 +2,9 @@
 
 Used by the graph (``waveform_annotations``) and by the trainer, so both box alike. Events carry
 their per-channel amplitude as measures ``p2p_uv:<channel>`` and, where the sign matters,
-``sign:<channel>``; an event without amplitudes (a corpus' own annotation) is boxed on every channel
-it names.
+``sign:<channel>``; planted ones also ``k:<channel>``, their size as a multiple of that channel's own
+background, which then decides what is seen instead of microvolts. An event without amplitudes (a
+corpus' own annotation) is boxed on every channel it names.
 """
 
 from __future__ import annotations
@@ -56,6 +57,10 @@ VISIBILITY: Mapping[str, Visibility] = MappingProxyType(
 )
 """Visibility by kind; kinds not listed have no detector class."""
 
+MIN_K = 1.0
+"""Smallest size, in multiples of a channel's background in the event's band, that is seen on it
+while its neighbours show the event better; engineering default."""
+
 _CLASS_OF_KIND = {w.kind: name for name, w in WAVEFORMS.items() if w.kind != "lateral_eye"}
 
 
@@ -69,7 +74,8 @@ def waveform_boxes(
     event
         A labelled event, times within its segment (already clipped to it).
     min_p2p_uv
-        Other smallest amplitudes by kind than :data:`VISIBILITY` has.
+        Other smallest amplitudes by kind than :data:`VISIBILITY` has; without effect on events of
+        known size ``k:<channel>``.
 
     Returns
     -------
@@ -83,16 +89,19 @@ def waveform_boxes(
     floor_uv = (min_p2p_uv or {}).get(event.kind, rule.min_p2p_uv)
     measures = {m.name: m.value for m in event.measures}
     p2p = {c: measures[f"p2p_uv:{c}"] for c in event.channels if f"p2p_uv:{c}" in measures}
+    sizes = {c: measures[f"k:{c}"] for c in event.channels if f"k:{c}" in measures}
     signs = {c: measures.get(f"sign:{c}", 1.0) for c in event.channels}
     if not p2p:
         seen = list(event.channels)
     else:
         leading = max(p2p, key=lambda c: p2p[c])
-        threshold = max(floor_uv, rule.min_share * p2p[leading])
+        threshold = max(0.0 if sizes else floor_uv, rule.min_share * p2p[leading])
         seen = [
             c
             for c, value in p2p.items()
-            if value >= threshold and (signs[c] == signs[leading] or not rule.is_one_sided)
+            if value >= threshold
+            and sizes.get(c, MIN_K) >= MIN_K
+            and (signs[c] == signs[leading] or not rule.is_one_sided)
         ]
     return [(_class_of(event.kind, signs[c]), c, event.t0_s, event.t1_s) for c in seen]
 

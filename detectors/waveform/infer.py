@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,14 @@ from detectors.waveform.raster import encode_rows
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights"
 MAP_THRESHOLD = 0.001
 """Confidence from which boxes enter average precision (``systems.md`` 6.3)."""
+
+MIN_SCORE = 0.0005
+"""Scores of the network below this are never looked at."""
+
+PICKLES = (".pt", ".pth", ".pkl", ".ckpt", ".bin")
+"""Suffixes of files that run code when they are loaded."""
+
+Precision = Literal["float32", "int8"]
 
 _CLASS_NAMES = tuple(WAVEFORMS)
 _FORWARD_BATCH = 8
@@ -45,6 +54,10 @@ class WaveformDetector:
         self._card = card
         self._session = session
         self._input = session.get_inputs()[0].name
+        self._curves = [
+            tuple(np.array(column) for column in zip(*card.calibration[name], strict=True))
+            for name in _CLASS_NAMES
+        ]
 
     @property
     def card(self) -> DetectorCard:
@@ -112,6 +125,14 @@ class WaveformDetector:
         limits
             Smallest confidence by class, shape (9,).
         """
+        # a score below this gives a confidence below the limit, since calibration rises strictly
+        scores = np.array(
+            [
+                max(float(np.interp(limit, probability, score)), MIN_SCORE)
+                for limit, (score, probability) in zip(limits, self._curves, strict=True)
+            ],
+            dtype=np.float32,
+        )
         rows = encode_rows(batch)
         is_whole = batch.is_whole[:, None]
         found: list[Boxes] = []
@@ -120,10 +141,18 @@ class WaveformDetector:
             (outputs,) = self._session.run(None, {self._input: part})
             masks = batch.mask[start:] & is_whole[start:]
             found += [
-                suppress(decode(output, limits, mask), self._card.nms_iou)
+                self._calibrated(suppress(decode(output, scores, mask), self._card.nms_iou))
                 for output, mask in zip(outputs, masks, strict=False)
             ]
         return found
+
+    def _calibrated(self, boxes: Boxes) -> Boxes:
+        confidence = np.zeros(len(boxes), dtype=np.float32)
+        for index, (score, probability) in enumerate(self._curves):
+            is_class = boxes.classes == index
+            confidence[is_class] = np.interp(boxes.scores[is_class], score, probability)
+        boxes = replace(boxes, scores=confidence)
+        return boxes.take(np.argsort(-confidence, kind="stable"))
 
     def _limits(self, thresholds: Mapping[str, float] | float | None) -> NDArray[np.float32]:
         if isinstance(thresholds, float | int):
@@ -137,7 +166,9 @@ class WaveformDetector:
         return np.array([wanted[name] for name in _CLASS_NAMES], dtype=np.float32)
 
 
-def load_detector(weights_dir: Path | None = None, *, n_threads: int = 1) -> WaveformDetector:
+def load_detector(
+    weights_dir: Path | None = None, *, n_threads: int = 1, precision: Precision = "float32"
+) -> WaveformDetector:
     """Load a detector.
 
     Parameters
@@ -146,28 +177,53 @@ def load_detector(weights_dir: Path | None = None, *, n_threads: int = 1) -> Wav
         Folder with ``card.json`` and the weights it names; the shipped ones where not given.
     n_threads
         Threads of one forward pass. One is the default because the graph runs one worker per core.
+    precision
+        Which of the card's variants.
 
     Raises
     ------
     WeightsError
-        If a file is missing, the weights are not those the card names, or they were trained for
-        other classes or another raster.
+        If a file is missing or a pickle, the weights are not those the card names, or they were
+        trained for other classes or another raster.
     """
     folder = weights_dir or SHIPPED_WEIGHTS
+    _refuse_pickle(folder)
     card = read_card(folder / CARD_NAME)
-    path = folder / card.weights_file
+    variant = card.variants.get(precision)
+    if variant is None:
+        raise WeightsError(
+            f"weights {card.weights_id} have no variant {precision}; there is "
+            f"{', '.join(card.variants)}"
+        )
+    path = folder / variant.file
     if not path.is_file():
         raise WeightsError(
-            f"{folder} holds a card but not the weights {card.weights_file}; copy both files"
+            f"{folder} holds a card but not the weights {variant.file}; copy both files"
         )
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
-    if digest != card.weights_sha256:
+    if digest != variant.sha256:
         raise WeightsError(
-            f"{path.name} has sha256 {digest[:12]}..., its card says {card.weights_sha256[:12]}...; "
+            f"{path.name} has sha256 {digest[:12]}..., its card says {variant.sha256[:12]}...; "
             "copy card and weights from the same run"
         )
     return WaveformDetector(card, _session(content, n_threads))
+
+
+def _refuse_pickle(folder: Path) -> None:
+    """Refuse foreign checkpoints before anything of them is read."""
+    files = [folder] if folder.is_file() else []
+    if folder.is_dir() and not (folder / CARD_NAME).is_file():
+        files = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICKLES)
+    if files and files[0].suffix.lower() in PICKLES:
+        raise WeightsError(
+            f"{files[0].name} is a pickled checkpoint, which can run code and is never loaded; name "
+            "a folder with card.json and ONNX weights written by 'python -m training.waveform train'"
+        )
+    if folder.is_file():
+        raise WeightsError(
+            f"{folder.name} is a file; name the folder with card.json and the weights it names"
+        )
 
 
 def _session(content: bytes, n_threads: int) -> Any:

@@ -1,59 +1,84 @@
 """The signal raster: a segment as the small picture the waveform detector looks at.
 
-The picture is no page. Each of the 19 channels is 8 pixel rows high - the finest stride of the
-network, so one row of its grid is one channel - and each pixel column is one 200-Hz sample. The
-three image channels are the signal in three bands on a fixed, companded microvolt-to-grey scale:
-amplitude is never scaled away, and large events do not saturate. Boxes map to pixels exactly and
-back. The network itself runs in ``infer``; pages for people and for the VLM are ``detectors.page``.
+The picture is no page. Each of the 19 channels is one row - of the network's grid as well, so what
+it finds belongs to one channel - and each column is one 200-Hz sample. Image channels are the
+signal in three bands on a fixed, companded microvolt-to-grey scale, so amplitude is never lost; the
+signal in four bands as a multiple of the row's own background, so that an event of a few times the
+background looks the same over a quiet page and a restless one; and two constant planes that say
+where on the head a row lies. Network units map to seconds and channels exactly and back. The network
+itself runs in ``infer``; pages for people and for the VLM are ``detectors.page``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from detectors.types import CANONICAL19, N_TIMES, SFREQ_HZ, SegmentBatch
+from detectors.scalp import electrode_positions
+from detectors.types import CANONICAL19, N_TIMES, SEGMENT_S, SFREQ_HZ, SegmentBatch
 
 ROW_PX = 8
-"""Pixel rows per channel, equal to the network's stride."""
-HEIGHT_PX, WIDTH_PX = 160, 2016
-"""Size of the raster: both multiples of 32; 19 x 8 rows and 2000 columns carry signal."""
-N_GRID_ROWS = HEIGHT_PX // ROW_PX
+"""Height of a channel in network units, equal to the network's stride along time in samples."""
+WIDTH_PX = 2016
+"""Columns: a multiple of 32, of which 2000 carry signal."""
+N_GRID_ROWS = 20
+"""Rows: 19 channels and one of padding."""
+HEIGHT_PX = N_GRID_ROWS * ROW_PX
 ZERO_GREY = 128
 """Grey of 0 uV, of padding and of channels that were not recorded."""
-RASTER_VERSION = 1
+RASTER_VERSION = 2
 """Raised whenever the same signal gives other pixels; weights name the version they were made for."""
 
 
 @dataclass(frozen=True, slots=True)
 class RasterBand:
-    """One image channel.
+    """One image channel of signal.
 
     Parameters
     ----------
     low_hz, high_hz
-        Band edges, each a raised-cosine half an octave wide.
-    linear_uv
-        Below about this amplitude grey is proportional to microvolts.
-    full_uv
-        Amplitude that reaches black or white.
+        Band edges, each a raised cosine.
+    linear
+        Below about this amplitude grey is proportional to the signal; in uV, or in multiples of the
+        row's background.
+    full
+        Amplitude that reaches black or white, in the same unit.
+    floor_uv
+        Above 0 the signal is divided by the row's background in this band - median RMS of 1-s
+        windows - or by this floor where the row is quieter.
+    edge_octaves
+        Width of an edge.
     """
 
     low_hz: float
     high_hz: float
-    linear_uv: float
-    full_uv: float
+    linear: float
+    full: float
+    floor_uv: float = 0.0
+    edge_octaves: float = 0.5
 
 
 BANDS = (
     RasterBand(0.35, 6.0, 20.0, 500.0),
     RasterBand(5.0, 20.0, 8.0, 300.0),
     RasterBand(17.0, 75.0, 4.0, 300.0),
+    RasterBand(0.5, 6.0, 1.5, 30.0, 1.0),
+    RasterBand(10.5, 16.5, 1.5, 30.0, 0.5, 0.15),
+    RasterBand(5.0, 40.0, 1.5, 40.0, 0.7),
+    RasterBand(30.0, 70.0, 1.5, 40.0, 0.4, 0.25),
 )
-"""Slow, middle and fast image channel; engineering defaults, steps of 0.5 uV or finer near zero."""
+"""Slow, middle and fast in microvolts, in steps of 0.6 uV or finer near zero; then slow, sigma,
+pointed and fast in multiples of the background. Engineering defaults."""
+N_PLANES = len(BANDS) + 2
+"""Image channels: the bands, then each row's place from left to right and from back to front."""
+
+_TABLE_STEPS = 64
+"""Entries of the grey table per linear amplitude."""
+_PLACE_GREY = 100.0
 
 _PAD = 200
 """Samples of odd reflection at each end, so the transform does not wrap the ends together."""
@@ -61,7 +86,7 @@ _PAD = 200
 
 @dataclass(frozen=True, slots=True)
 class PixelBox:
-    """A box in raster pixels, half-open, x along time."""
+    """A box in network units, half-open: x in samples along time, y in eighths of a row."""
 
     x0: float
     y0: float
@@ -70,7 +95,7 @@ class PixelBox:
 
 
 def encode_rows(batch: SegmentBatch) -> NDArray[np.uint8]:
-    """Encode segments with one pixel row per channel.
+    """Encode segments, one row per channel.
 
     Parameters
     ----------
@@ -79,7 +104,7 @@ def encode_rows(batch: SegmentBatch) -> NDArray[np.uint8]:
 
     Returns
     -------
-    ndarray of uint8, shape (n_segments, 3, 20, 2016)
+    ndarray of uint8, shape (n_segments, N_PLANES, 20, 2016)
         Rows 0-18 are the channels in canonical order, row 19 is padding.
 
     Raises
@@ -92,64 +117,91 @@ def encode_rows(batch: SegmentBatch) -> NDArray[np.uint8]:
             f"the waveform detector reads channel schema 'referential19', not "
             f"{batch.schema.name!r}; its findings are not judged on such segments"
         )
-    rows = np.full((len(batch), len(BANDS), N_GRID_ROWS, WIDTH_PX), ZERO_GREY, dtype=np.uint8)
-    if len(batch):
-        rows[:, :, : len(CANONICAL19), :N_TIMES] = encode_signal(batch.data_uv)
-        hidden = np.zeros((len(batch), N_GRID_ROWS), dtype=bool)
-        hidden[:, : len(CANONICAL19)] = ~batch.mask
-        rows.transpose(0, 2, 1, 3)[hidden] = ZERO_GREY
+    return raster_rows(batch.data_uv, batch.mask)
+
+
+def raster_rows(data_uv: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Encode signals of 19 channels, float32 (n, 19, 2000), with their masks (n, 19).
+
+    The result is that of :func:`encode_rows`; channels that were not recorded are grey.
+    """
+    rows = np.empty((len(data_uv), N_PLANES, N_GRID_ROWS, WIDTH_PX), dtype=np.uint8)
+    rows[:, : len(BANDS), len(CANONICAL19) :] = ZERO_GREY
+    rows[:, : len(BANDS), :, N_TIMES:] = ZERO_GREY
+    if len(data_uv):
+        encode_signal(data_uv, rows[:, : len(BANDS), : len(CANONICAL19), :N_TIMES])
+        rows[:, : len(BANDS), : len(CANONICAL19)].transpose(0, 2, 1, 3)[~mask] = ZERO_GREY
+    rows[:, len(BANDS) :] = _places()[:, :, np.newaxis]
     return rows
 
 
-def encode_raster(batch: SegmentBatch) -> NDArray[np.uint8]:
-    """Encode segments as rasters, shape (n_segments, 3, 160, 2016).
-
-    Each row of :func:`encode_rows` is repeated over the 8 pixel rows of its channel; errors are
-    the same.
-    """
-    return np.repeat(encode_rows(batch), ROW_PX, axis=2)
-
-
-def encode_signal(data_uv: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Encode signals in the three bands.
+def encode_signal(data_uv: NDArray[np.float32], out: NDArray[np.uint8]) -> None:
+    """Encode signals in all bands.
 
     Parameters
     ----------
     data_uv
         float32, shape (n_segments, n_channels, 2000).
-
-    Returns
-    -------
-    ndarray of uint8, shape (n_segments, 3, n_channels, 2000)
+    out
+        uint8, shape (n_segments, n_bands, n_channels, 2000); filled.
     """
-    head = 2 * data_uv[..., :1] - data_uv[..., _PAD:0:-1]
-    tail = 2 * data_uv[..., -1:] - data_uv[..., -2 : -_PAD - 2 : -1]
-    padded = np.concatenate([head, data_uv, tail], axis=-1, dtype=np.float32)
-    spectrum = scipy.fft.rfft(padded, axis=-1)
-    freqs = scipy.fft.rfftfreq(padded.shape[-1], 1 / SFREQ_HZ)
-    out = np.empty((len(data_uv), len(BANDS), *data_uv.shape[1:]), dtype=np.uint8)
-    for i, band in enumerate(BANDS):
-        filtered = scipy.fft.irfft(spectrum * _gain(freqs, band), padded.shape[-1], axis=-1)
-        out[:, i] = _grey(filtered[..., _PAD:-_PAD], band)
-    return out
+    n = N_TIMES + 2 * _PAD
+    gains = [_gain(band) for band in BANDS]
+    for segment, planes in zip(data_uv, out, strict=True):
+        head = 2 * segment[:, :1] - segment[:, _PAD:0:-1]
+        tail = 2 * segment[:, -1:] - segment[:, -2 : -_PAD - 2 : -1]
+        padded = np.concatenate([head, segment, tail], axis=-1, dtype=np.float32)
+        spectrum = scipy.fft.rfft(padded, axis=-1)
+        for band, gain, plane in zip(BANDS, gains, planes, strict=True):
+            filtered = scipy.fft.irfft(spectrum * gain, n, axis=-1)
+            plane[...] = _grey(filtered[:, _PAD:-_PAD], band)
 
 
-def _gain(freqs_hz: NDArray[np.float64], band: RasterBand) -> NDArray[np.float32]:
+@lru_cache(maxsize=len(BANDS))
+def _gain(band: RasterBand) -> NDArray[np.float32]:
+    freqs_hz = scipy.fft.rfftfreq(N_TIMES + 2 * _PAD, 1 / SFREQ_HZ)
+
     def step(edge_hz: float) -> NDArray[np.float64]:
         octaves = np.log2(np.maximum(freqs_hz, 1e-3) / edge_hz)
-        return 0.5 + 0.5 * np.sin(np.pi * np.clip(2 * octaves, -0.5, 0.5))
+        return 0.5 + 0.5 * np.sin(np.pi * np.clip(octaves / band.edge_octaves, -0.5, 0.5))
 
     return (step(band.low_hz) * (1 - step(band.high_hz))).astype(np.float32)
 
 
-def _grey(data_uv: NDArray[np.float32], band: RasterBand) -> NDArray[np.uint8]:
-    scale = np.float32(127 / np.arcsinh(band.full_uv / band.linear_uv))
-    grey = np.arcsinh(data_uv * np.float32(1 / band.linear_uv)) * scale
+@lru_cache(maxsize=len(BANDS))
+def _table(band: RasterBand) -> NDArray[np.uint8]:
+    """Return the grey of every amplitude from minus to plus full, in steps of the table."""
+    n = round(_TABLE_STEPS * band.full / band.linear)
+    amplitude = np.arange(-n, n + 1) / n * band.full
+    grey = np.arcsinh(amplitude / band.linear) * (127 / np.arcsinh(band.full / band.linear))
     return np.clip(np.rint(grey + ZERO_GREY), 1, 255).astype(np.uint8)
 
 
+def _grey(rows: NDArray[np.float32], band: RasterBand) -> NDArray[np.uint8]:
+    table = _table(band)
+    n = len(table) // 2
+    scale = np.full((len(rows), 1), n / band.full, dtype=np.float32)
+    if band.floor_uv:
+        cells = rows.reshape(len(rows), SEGMENT_S, SFREQ_HZ)
+        rms = np.sqrt(np.median(np.einsum("rst,rst->rs", cells, cells) / SFREQ_HZ, axis=-1))
+        scale /= np.maximum(rms, band.floor_uv)[:, np.newaxis]
+    steps = rows * scale
+    np.clip(steps, -n, n, out=steps)
+    steps += n + 0.5
+    return np.asarray(table.take(steps.astype(np.intp)))
+
+
+@lru_cache(maxsize=1)
+def _places() -> NDArray[np.uint8]:
+    """Return the grey of each row's place, shape (2, 20): left to right, back to front."""
+    grey = np.full((2, N_GRID_ROWS), ZERO_GREY, dtype=np.uint8)
+    flat = electrode_positions().T
+    grey[:, : len(CANONICAL19)] = np.rint(ZERO_GREY + _PLACE_GREY * flat).astype(np.uint8)
+    return grey
+
+
 def box_to_pixels(channel: str, t0_s: float, t1_s: float) -> PixelBox:
-    """Return the pixels of a box one channel high.
+    """Return a box one channel high in network units.
 
     Raises
     ------
@@ -165,7 +217,7 @@ def box_to_pixels(channel: str, t0_s: float, t1_s: float) -> PixelBox:
 
 
 def pixels_to_box(box: PixelBox) -> tuple[str, float, float]:
-    """Return channel, start and end of a pixel box, snapped to the row its centre lies in.
+    """Return channel, start and end of a box in network units, snapped to the row its centre lies in.
 
     The interval is clipped to the segment.
 

@@ -65,11 +65,30 @@ class Matches:
         Whether a detection matched a truth no better one had matched.
     n_truth
         Truth boxes.
+    hit_sizes
+        Size of the truth each detection hit; NaN where it hit none or one of unknown size.
+    truth_sizes
+        Size of every truth box, NaN where unknown.
     """
 
     scores: NDArray[np.float32]
     is_hit: NDArray[np.bool_]
     n_truth: int
+    hit_sizes: NDArray[np.float64]
+    truth_sizes: NDArray[np.float64]
+
+    def of_sizes(self, low: float, high: float) -> Matches:
+        """Return the same detections held against truth of ``low <= size < high`` alone.
+
+        Detections of other truth are neither right nor wrong and are left out; false ones stay,
+        whatever size they would have, so precision is that of a set with this truth only.
+        """
+        is_inside = (self.hit_sizes >= low) & (self.hit_sizes < high)
+        kept = ~self.is_hit | is_inside
+        inside = self.truth_sizes[(self.truth_sizes >= low) & (self.truth_sizes < high)]
+        return Matches(
+            self.scores[kept], self.is_hit[kept], len(inside), self.hit_sizes[kept], inside
+        )
 
     def average_precision(self) -> float:
         """Return the area under the interpolated precision-recall curve; NaN without truth."""
@@ -110,6 +129,7 @@ def match(
     truth: Sequence[Boxes],
     class_index: int,
     rule: MatchRule = MAP_RULE,
+    sizes: Sequence[NDArray[np.float64]] | None = None,
 ) -> Matches:
     """Match the detections of one class to truth, greedily by score.
 
@@ -121,33 +141,43 @@ def match(
         The class.
     rule
         What counts as a hit, on the same channel.
+    sizes
+        Size of every truth box by segment; unknown where not given.
     """
     scores: list[NDArray[np.float32]] = [np.zeros(0, dtype=np.float32)]
-    hits: list[NDArray[np.bool_]] = [np.zeros(0, dtype=bool)]
+    hits: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
+    truth_sizes: list[NDArray[np.float64]] = [np.zeros(0)]
     n_truth = 0
-    for mine, theirs in zip(found, truth, strict=True):
+    for i, (mine, theirs) in enumerate(zip(found, truth, strict=True)):
+        is_class = theirs.classes == class_index
+        size = np.full(len(theirs), np.nan) if sizes is None else sizes[i]
         mine = mine.take(mine.classes == class_index)
-        theirs = theirs.take(theirs.classes == class_index)
-        n_truth += len(theirs)
+        which = _hits(mine, theirs.take(is_class), rule)
         scores.append(mine.scores)
-        hits.append(_hits(mine, theirs, rule))
-    all_scores, all_hits = np.concatenate(scores), np.concatenate(hits)
+        hits.append(np.where(which >= 0, which + n_truth, -1))
+        truth_sizes.append(size[is_class])
+        n_truth += int(is_class.sum())
+    all_scores, of_truth = np.concatenate(scores), np.concatenate(truth_sizes)
+    which = np.concatenate(hits)
     order = np.argsort(-all_scores, kind="stable")
-    return Matches(all_scores[order], all_hits[order], n_truth)
+    which = which[order]
+    hit_sizes = np.append(of_truth, np.nan)[which]
+    return Matches(all_scores[order], which >= 0, n_truth, hit_sizes, of_truth)
 
 
-def _hits(mine: Boxes, theirs: Boxes, rule: MatchRule) -> NDArray[np.bool_]:
-    is_hit = np.zeros(len(mine), dtype=bool)
+def _hits(mine: Boxes, theirs: Boxes, rule: MatchRule) -> NDArray[np.int64]:
+    """Return which truth each detection hits, -1 where none."""
+    which = np.full(len(mine), -1, dtype=np.int64)
     if not len(theirs):
-        return is_hit
+        return which
     is_free = np.ones(len(theirs), dtype=bool)
     for i in np.argsort(-mine.scores, kind="stable"):
         nearness = _nearness(mine, int(i), theirs, rule)
         nearness = np.where(is_free & (theirs.rows == mine.rows[i]), nearness, -np.inf)
         best = int(np.argmax(nearness))
         if nearness[best] >= 0.0:
-            is_free[best], is_hit[i] = False, True
-    return is_hit
+            is_free[best], which[i] = False, best
+    return which
 
 
 def _nearness(mine: Boxes, i: int, theirs: Boxes, rule: MatchRule) -> NDArray[np.float64]:

@@ -45,6 +45,25 @@ def test_a_posterior_rhythm_is_found_with_its_numbers(hz: float) -> None:
         assert finding.measure("sustained_share") > 0.9
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_a_low_posterior_rhythm_is_found_at_its_frequency(seed: int) -> None:
+    # 20 uV on a background whose own 8-13 Hz reach about 12 uV peak to peak
+    data = add(noise(20, seed=seed, rms_uv=12, exponent=1.3), rhythm(9.5, 20), POSTERIOR_FIELD)
+    findings = of_kind(found_in(batch_of(data)), "posterior_rhythm")
+    assert len(findings) >= 19
+    assert all(abs((f.measure("frequency_hz") or 0) - 9.5) <= 0.25 for f in findings)
+
+
+def test_a_rhythm_that_differs_between_sides_says_by_how_much() -> None:
+    left = {"O1": 1.0, "P3": 0.7, "P7": 0.6}
+    right = {"O2": 1.0, "P4": 0.7, "P8": 0.6}
+    base = noise(3, rms_uv=8, exponent=1.3)
+    for apart in (0.0, 1.0):
+        data = add(add(base, rhythm(9.0, 50), left), rhythm(9.0 + apart, 55), right)
+        for finding in of_kind(found_in(batch_of(data)), "posterior_rhythm"):
+            assert finding.measure("frequency_difference_hz") == pytest.approx(apart, abs=0.2)
+
+
 @pytest.mark.parametrize(
     "field", [EVEN_FIELD, FRONTAL_FIELD, CENTRAL_FIELD], ids=["even", "frontal", "central"]
 )

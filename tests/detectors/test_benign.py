@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from detectors._transient_signal import Peaks, Rows
+from detectors._transient_signal import Peaks
 from detectors.benign import Clues, Train, look_alike, trains
 from detectors.ifcn import IfcnRecord
 from detectors.types import N_TIMES, SFREQ_HZ
@@ -38,6 +38,7 @@ def clues(
     [
         (clues("Cz", at_once=("kcomplex",)), "K-complex", True),
         (clues("Cz", page=("spindle",)), "vertex wave", True),
+        (clues("Cz", WITH_WAVE, at_once=("vertex_wave",)), "vertex wave", True),
         (clues("Cz", WITH_WAVE, page=("spindle",)), "vertex wave", False),
         (clues("Cz"), "vertex wave", False),
         (clues("O1", SMALL, negative=False, page=("spindle",)), "POSTS", True),
@@ -49,8 +50,8 @@ def clues(
         (clues("P7", SMALL, negative=False, train=Train(14.0, 0.7)), "14- and 6-Hz positive burst", True),
         (clues("C3", train=Train(10.0, 0.7)), "mu rhythm", True),
     ],
-    ids=["k-complex", "vertex-asleep", "vertex-with-wave", "vertex-awake", "posts", "large-posts",
-         "lambda", "lambda-not-looking", "wicket", "bets", "14-and-6", "mu"],
+    ids=["k-complex", "vertex-asleep", "vertex-found", "vertex-with-wave", "vertex-awake", "posts",
+         "large-posts", "lambda", "lambda-not-looking", "wicket", "bets", "14-and-6", "mu"],
 )  # fmt: skip
 def test_a_look_alike_is_named_and_decided_by_its_clue(
     seen: Clues, name: str, is_decisive: bool
@@ -86,11 +87,9 @@ def test_nothing_is_named_without_a_clue(seen: Clues) -> None:
 @pytest.mark.parametrize("rate_hz", [6.0, 9.0, 11.0, 14.0])
 def test_the_rate_of_a_train_is_measured(rate_hz: float) -> None:
     t = np.arange(N_TIMES) / SFREQ_HZ
-    data = np.zeros((1, 19, N_TIMES))
-    data[0, 7] = 30 * np.sin(2 * np.pi * rate_hz * t)
-    rows = Rows(data, data, np.ones((1, 19), bool))
+    row = 30 * np.sin(2 * np.pi * rate_hz * t)[None]
     at = np.array([0]), np.array([7]), np.array([1000])
-    peaks = Peaks(*at, np.ones(1), np.array([5]), np.array([5]), np.zeros((1, 19)))
-    (train,) = trains(rows, peaks)
+    feet = np.ones(1), np.array([5]), np.array([5])
+    (train,) = trains(Peaks(*at, *feet, np.zeros((1, 19)), row, row))
     assert train.rate_hz == pytest.approx(rate_hz, rel=0.06)
     assert train.correlation > 0.9

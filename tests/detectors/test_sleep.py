@@ -69,9 +69,11 @@ def test_what_is_not_a_spindle(hz: float, length_s: float) -> None:
 @pytest.mark.parametrize("exponent", [0.7, 1.3, 2.0])
 def test_noise_has_no_sleep(exponent: float) -> None:
     result = found_in(batch_of(noise(100, seed=11, rms_uv=14, exponent=exponent)))
+    # the rules' stated false-alarm rate on sleep-like noise is 11 per hour: 3 on 100 pages
     assert len(of_kind(result, "spindle")) <= 3
-    assert len(of_kind(result, "kcomplex")) <= 1
+    assert len(of_kind(result, "kcomplex")) <= 3
     assert len(of_kind(result, "slow_wave")) <= 1
+    assert not [f for f in result.findings if f.kind in ("sawtooth", "vertex_wave", "posts")]
 
 
 def test_a_kcomplex_is_found_in_its_place_with_its_numbers() -> None:
@@ -91,10 +93,10 @@ def test_a_kcomplex_is_found_in_its_place_with_its_numbers() -> None:
         (-180, 1.0, FRONTAL_FIELD),
         (180, 1.0, POSTERIOR_FIELD),
         (180, 0.3, FRONTAL_FIELD),
-        (50, 1.0, FRONTAL_FIELD),
+        (12, 1.0, FRONTAL_FIELD),
         (180, 1.0, {"Fp1": 1.0, "Fp2": 1.0, "Fz": 0.5, "F3": 0.5, "F4": 0.5}),
     ],
-    ids=["wrong-way-up", "posterior", "too-short", "too-small", "eye-movement"],
+    ids=["wrong-way-up", "posterior", "too-short", "within-background", "eye-movement"],
 )
 def test_what_is_not_a_kcomplex(p2p_uv: float, length_s: float, field: dict[str, float]) -> None:
     data = add(noise(3, rms_uv=8), kcomplex(p2p_uv, 4.0, length_s), field)
@@ -138,6 +140,9 @@ def test_sleep_is_not_judged_on_bipolar_rows_or_without_a_place_to_look() -> Non
         "spindle": "no live occipital row",
         "kcomplex": "",
         "slow_wave": "",
+        "vertex_wave": "",
+        "sawtooth": "",
+        "posts": "only 0 usable s on O1 and O2, 4 needed",
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from detectors.types import ExpertEvent, Measure
@@ -71,3 +73,15 @@ def test_a_cut_event_is_boxed_if_enough_is_left(
 def test_kinds_without_a_detector_class_have_no_boxes() -> None:
     assert "electrode_pop" not in VISIBILITY
     assert waveform_boxes(event("electrode_pop", {"T7": 200.0})) == []
+
+
+def test_planted_events_are_boxed_by_their_size_against_each_rows_background() -> None:
+    p2p = {"T7": 12.0, "F7": 10.0, "C3": 8.0, "P7": 2.0}
+    small = event("spike", p2p)
+    assert waveform_boxes(small) == []
+    sizes = {"T7": 2.0, "F7": 1.2, "C3": 0.8, "P7": 3.0}
+    planted = replace(
+        small,
+        measures=small.measures + tuple(Measure(f"k:{c}", k, "1") for c, k in sizes.items()),
+    )
+    assert [c for _, c, _, _ in waveform_boxes(planted)] == ["T7", "F7"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from fractions import Fraction
@@ -169,11 +170,13 @@ def _rename_class(card: dict[str, Any]) -> None:
     [
         (_rename_class, "classes seizure, spike"),
         (lambda card: card.update(raster_version=0), "raster version 0"),
-        (lambda card: card.update(weights_sha256="0" * 64), "same run"),
-        (lambda card: card.update(weights_file="other.onnx"), "other.onnx"),
+        (lambda card: card["variants"]["float32"].update(sha256="0" * 64), "same run"),
+        (lambda card: card["variants"]["float32"].update(file="other.onnx"), "other.onnx"),
+        (lambda card: card["variants"].pop("float32"), "no variant float32"),
+        (lambda card: card["calibration"].update(spike=[[0, 0], [0.5, 0.4], [1, 0.4]]), "spike"),
         (lambda card: card.pop("thresholds"), "thresholds"),
     ],
-    ids=["classes", "raster", "hash", "file", "field"],
+    ids=["classes", "raster", "hash", "file", "variant", "curve", "field"],
 )
 def test_weights_that_do_not_fit_are_refused_in_one_sentence(
     tmp_path: Path, spoil: Callable[[dict[str, Any]], object], told: str
@@ -192,3 +195,84 @@ def test_weights_that_do_not_fit_are_refused_in_one_sentence(
 def test_a_folder_without_a_card_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"card\.json is missing"):
         load_detector(tmp_path)
+
+
+@pytest.mark.parametrize("is_alone", [True, False], ids=["the file", "its folder"])
+@pytest.mark.parametrize("suffix", [".pt", ".PTH", ".pkl"])
+def test_a_foreign_pickle_is_refused_unread(tmp_path: Path, suffix: str, is_alone: bool) -> None:
+    path = tmp_path / f"best{suffix}"
+    path.write_bytes(pickle.dumps(Trap(str(tmp_path / "sprung"))))
+    with pytest.raises(WeightsError, match="never loaded") as error:
+        load_detector(path if is_alone else tmp_path)
+    assert path.name in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "sprung").exists()
+
+
+class Trap:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (self.path, "w")
+
+
+def test_a_file_that_is_no_folder_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "weights.onnx"
+    path.write_bytes(b"")
+    with pytest.raises(WeightsError, match=r"weights\.onnx is a file"):
+        load_detector(path)
+
+
+def test_confidence_is_the_cards_calibration_of_the_score(
+    detector: WaveformDetector, unseen: tuple[SegmentBatch, Truth], tmp_path: Path
+) -> None:
+    folder = tmp_path / "weights"
+    shutil.copytree(SHIPPED_WEIGHTS, folder)
+    card = json.loads((folder / "card.json").read_text())
+    card["calibration"] = {name: [[0, 0], [1, 1]] for name in WAVEFORMS}
+    (folder / "card.json").write_text(json.dumps(card))
+    raw = load_detector(folder).detect(unseen[0], 0.05)
+    curve = {n: np.array(c).T for n, c in detector.card.calibration.items()}
+    expected = [float(np.interp(e.confidence, *curve[e.waveform])) for e in raw]
+    found = detector.detect(unseen[0], 0.0)
+    by_place = {(e.segment_id, e.waveform, e.channel, e.t0_s, e.t1_s): e.confidence for e in found}
+    got = [by_place[e.segment_id, e.waveform, e.channel, e.t0_s, e.t1_s] for e in raw]
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+    limit = float(np.median(expected))
+    kept = detector.detect(unseen[0], limit)
+    assert min(e.confidence for e in kept) >= limit - 1e-6
+    assert len(kept) >= sum(value > limit + 1e-6 for value in expected)
+
+
+def test_the_int8_variant_finds_nearly_the_same(
+    detector: WaveformDetector, unseen: tuple[SegmentBatch, Truth]
+) -> None:
+    if "int8" not in detector.card.variants:
+        with pytest.raises(WeightsError, match="no variant int8"):
+            load_detector(precision="int8")
+        return
+    small = load_detector(precision="int8")
+    assert small.card.variants["int8"].n_bytes < 1_000_000
+    batch = unseen[0]
+    usual = {(e.segment_id, e.waveform, e.channel) for e in detector.detect(batch)}
+    mine = {(e.segment_id, e.waveform, e.channel) for e in small.detect(batch)}
+    assert len(usual & mine) >= 0.75 * len(usual | mine)
+
+
+def test_the_shipped_card_reports_sizes_and_reliability(detector: WaveformDetector) -> None:
+    card = detector.card
+    for name in WAVEFORMS:
+        recalls = [s.recall for s in card.scores_by_size[name] if s.recall is not None]
+        assert len(recalls) == 4
+        assert recalls[-1] > recalls[0]
+        bins = card.reliability[name]
+        assert bins
+        weights = np.array([b.n for b in bins])
+        gap = np.abs([b.predicted - b.observed for b in bins])
+        assert np.average(gap, weights=weights) < 0.2
+    assert sum((SHIPPED_WEIGHTS / v.file).stat().st_size == v.n_bytes
+               for v in card.variants.values()) == len(card.variants)  # fmt: skip
+    assert (SHIPPED_WEIGHTS / card.state_file).is_file()

@@ -111,7 +111,9 @@ def test_truth_found_as_it_is_scores_one(
 
 def test_average_precision_of_a_known_ranking() -> None:
     hits = np.array([True, False, True, False])
-    matches = Matches(np.array([0.9, 0.8, 0.7, 0.6], dtype=np.float32), hits, 2)
+    sizes = np.array([2.0, np.nan, 5.0, np.nan])
+    scores = np.array([0.9, 0.8, 0.7, 0.6], dtype=np.float32)
+    matches = Matches(scores, hits, 2, sizes, np.array([5.0, 2.0]))
     assert matches.average_precision() == pytest.approx(0.5 * 1.0 + 0.5 * 2 / 3)
     assert matches.at(0.85) == pytest.approx((1.0, 0.5, 2 / 3))
     assert matches.threshold_for(0.6, min_detections=1) == pytest.approx(0.7)
@@ -131,3 +133,15 @@ def test_the_event_rule_of_spikes_forgives_edges_but_not_distance() -> None:
     assert match([near], [truth], 1, EVENT_RULES["spike"]).is_hit.all()
     assert not match([far], [truth], 1, EVENT_RULES["spike"]).is_hit.any()
     assert set(EVENT_RULES) == set(WAVEFORMS)
+
+
+def test_scores_by_size_leave_out_hits_of_other_sizes_and_keep_what_is_false() -> None:
+    truth = boxes_of([(0, 1, 1.0, 0.5, 1.0), (0, 1, 3.0, 0.5, 1.0), (0, 1, 5.0, 0.5, 1.0)])
+    found = boxes_of([(0, 1, 1.0, 0.5, 0.9), (0, 1, 3.0, 0.5, 0.8), (0, 1, 8.0, 0.5, 0.7)])
+    sizes = [np.array([2.0, 6.0, 3.0])]
+    matches = match([found], [truth], 0, sizes=sizes)
+    small, large = matches.of_sizes(1.5, 4.0), matches.of_sizes(4.0, 8.0)
+    assert small.at(0.0)[:2] == pytest.approx((0.5, 0.5))
+    assert large.at(0.0)[:2] == pytest.approx((0.5, 1.0))
+    assert matches.of_sizes(8.0, 12.0).n_truth == 0
+    assert match([found], [truth], 0).of_sizes(0.0, 99.0).n_truth == 0

@@ -11,7 +11,7 @@ import pytest
 
 from detectors.types import CANONICAL19
 from detectors.vocabulary import WAVEFORMS
-from detectors.waveform.raster import ZERO_GREY
+from detectors.waveform.raster import BANDS, N_PLANES, ZERO_GREY
 from training.waveform.dataset import MIRROR, SegmentSet, make_batch, simulated_set
 from training.waveform.errors import TrainerError
 from training.waveform.recipe import (
@@ -81,7 +81,7 @@ def test_boxes_lie_in_their_segment(train: SegmentSet) -> None:
 def test_a_batch_says_where_its_boxes_are_in_fractions_of_the_raster(train: SegmentSet) -> None:
     index = np.array([0, 3, 5])
     batch = make_batch(train, index)
-    assert batch.images.shape == (3, 3, 160, 2016)
+    assert batch.images.shape == (3, N_PLANES, 20, 2016)
     counts = np.bincount(batch.segment_index.astype(int), minlength=3)
     assert counts.tolist() == [len(train.boxes[i]) for i in index]
     rows = batch.boxes[:, 1] * 20 - 0.5
@@ -105,8 +105,11 @@ def test_mirroring_swaps_homologues_and_nothing_else(train: SegmentSet) -> None:
     straight = make_batch(train, index, plain, np.random.default_rng(0))
     swapped = make_batch(train, index, mirror, np.random.default_rng(0))
     np.testing.assert_array_equal(
-        swapped.images[:, :, : 19 * 8 : 8], straight.images[:, :, : 19 * 8 : 8][:, :, list(MIRROR)]
+        swapped.images[:, : len(BANDS), :19],
+        straight.images[:, : len(BANDS), :19][:, :, list(MIRROR)],
     )
+    places = straight.images[:, len(BANDS) :]
+    np.testing.assert_array_equal(swapped.images[:, len(BANDS) :], places)
     np.testing.assert_array_equal(swapped.classes, straight.classes)
     homologue = np.array(MIRROR)[np.floor(straight.boxes[:, 1] * 20).astype(int)]
     assert np.floor(swapped.boxes[:, 1] * 20).astype(int).tolist() == homologue.tolist()
@@ -115,7 +118,7 @@ def test_mirroring_swaps_homologues_and_nothing_else(train: SegmentSet) -> None:
 def test_dropped_channels_are_grey_and_lose_their_boxes(train: SegmentSet) -> None:
     recipe = AugmentationRecipe(drop_channel_chance=1.0)
     batch = make_batch(train, np.arange(6), recipe, np.random.default_rng(1))
-    is_grey = (batch.images[:, :, ::8] == ZERO_GREY).all(axis=(1, 3))
+    is_grey = (batch.images[:, : len(BANDS)] == ZERO_GREY).all(axis=(1, 3))
     assert is_grey[:, :19].any(axis=1).all()
     rows = np.floor(batch.boxes[:, 1] * 20).astype(int)
     assert not is_grey[batch.segment_index.astype(int), rows].any()

@@ -1,4 +1,4 @@
-"""The one layer ultralytics does not have; imports torch, so it is imported inside functions."""
+"""The layers ultralytics does not have; imports torch, so it is imported inside functions."""
 
 from __future__ import annotations
 
@@ -22,3 +22,21 @@ class SinhDistance(torch.nn.Module):
         if torch.onnx.is_in_onnx_export():  # the exporter knows no sinh
             return 0.5 * (values.exp() - (-values).exp())
         return torch.sinh(values)
+
+
+class MixRows(torch.nn.Module):
+    """Adds to every row a weighted sum of all rows, with weights of its own for each image channel.
+
+    A spatial filter, as a field over the head is seen by: raster neighbours are not neighbours on
+    the head, and a convolution over rows would need many layers to bring F3 and C3 together. Starts
+    near zero; its bias tells rows apart.
+    """
+
+    def __init__(self, n_channels: int, n_rows: int) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.randn(n_channels, n_rows, n_rows) * 0.02)
+        self.bias = torch.nn.Parameter(torch.zeros(n_channels, n_rows, 1))
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Return values of the same shape, (n, n_channels, n_rows, n_columns)."""
+        return values + torch.matmul(self.weight, values) + self.bias

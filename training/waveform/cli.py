@@ -1,7 +1,9 @@
 """The command line of the detector trainer.
 
 ``python -m training.waveform train --recipe FILE (--simulate | --segments FILES --annotations
-FILES) --out DIR``. Exit status 0 is a finished detector; 1 is an error told in one sentence.
+FILES) --out DIR`` trains; ``python -m training.waveform compare --recipe FILE --segments N --epochs
+E --out DIR`` measures the page as the network's picture against the raster. Exit status 0 is a
+finished detector or comparison; 1 is an error told in one sentence.
 Training itself is :mod:`training.waveform.run`.
 """
 
@@ -10,15 +12,15 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from training.pipes import PipesSession, pipes_session
-from training.waveform.dataset import simulated_set
 from training.waveform.errors import TrainerError
 from training.waveform.recipe import DetectorRecipe, load_recipe
-from training.waveform.run import TrainingData, train_detector
+from training.waveform.run import TrainingData, recipe_data, train_detector
 from training.waveform.tables import read_splits
 from training.waveform.train import Progress
 
@@ -40,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         with pipes_session() as session:
-            _train(options, session)
+            _COMMANDS[options.command](options, session)
     except TrainerError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return 1
@@ -71,6 +73,31 @@ def _train(options: argparse.Namespace, session: PipesSession) -> None:
     sys.stdout.write(json.dumps(text) + "\n")
 
 
+def _compare(options: argparse.Namespace, session: PipesSession) -> None:
+    import torch
+
+    from training.waveform.compare import compare_encodings, small_budget, small_data
+    from training.waveform.compare_table import table_text
+
+    torch.set_num_threads(options.threads)
+    recipe = load_recipe(options.recipe)
+    data = small_data(
+        recipe_data(recipe, options.data), recipe, options.segments, options.validation
+    )
+    budget = small_budget(recipe, len(data.train), options.epochs, options.batch_size)
+    log.info("%d training and %d validation segments", len(data.train), len(data.validation))
+
+    def report(line: str) -> None:
+        log.info("%s", line)
+        session.log(line)
+
+    found = compare_encodings(data, budget, options.out, report)
+    sys.stdout.write(found.to_json() if options.json else table_text(found))
+
+
+_COMMANDS = {"train": _train, "compare": _compare}
+
+
 def _recipe(options: argparse.Namespace) -> DetectorRecipe:
     recipe = load_recipe(options.recipe)
     if options.epochs is None:
@@ -81,12 +108,7 @@ def _recipe(options: argparse.Namespace) -> DetectorRecipe:
 
 def _data(options: argparse.Namespace, recipe: DetectorRecipe) -> TrainingData:
     if options.simulate:
-        return TrainingData(
-            simulated_set(recipe.simulation, "train"),
-            simulated_set(recipe.simulation, "validation"),
-            f"simulated subjects, seed {recipe.simulation.seed}",
-            True,
-        )
+        return recipe_data(recipe, options.data)
     if not options.segments or not options.annotations:
         raise TrainerError("give --simulate, or --segments and --annotations")
     splits, is_simulated = read_splits(options.segments, options.annotations)
@@ -103,13 +125,31 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="train a waveform detector")
     train.add_argument("--recipe", type=Path, required=True, help="recipe YAML")
     train.add_argument("--out", type=Path, required=True, help="folder of weights and checkpoints")
-    train.add_argument("--simulate", action="store_true", help="train on the simulator")
+    train.add_argument("--simulate", action="store_true", help="train on what the recipe makes")
     train.add_argument("--segments", type=Path, nargs="+", help="Parquet files of table segments")
     train.add_argument(
         "--annotations", type=Path, nargs="+", help="Parquet files of table waveform_annotations"
     )
+    train.add_argument(
+        "--data",
+        type=Path,
+        default=os.environ.get("NEUROGLOSS_DATA"),
+        help="folder of the recordings a recipe plants on; NEUROGLOSS_DATA where not given",
+    )
     train.add_argument("--epochs", type=_positive, help="other number of epochs than the recipe's")
     train.add_argument("--threads", type=_positive, default=DEFAULT_THREADS, help="CPU threads")
+    compare = commands.add_parser("compare", help="measure the page against the raster")
+    compare.add_argument("--recipe", type=Path, required=True, help="recipe YAML")
+    compare.add_argument(
+        "--out", type=Path, required=True, help="folder of both arms and the table"
+    )
+    compare.add_argument("--segments", type=_positive, default=320, help="training segments")
+    compare.add_argument("--validation", type=_positive, default=160, help="validation segments")
+    compare.add_argument("--epochs", type=_positive, default=8, help="epochs of each arm")
+    compare.add_argument("--batch-size", type=_positive, help="other than the recipe's")
+    compare.add_argument("--data", type=Path, default=os.environ.get("NEUROGLOSS_DATA"))
+    compare.add_argument("--threads", type=_positive, default=1, help="CPU threads")
+    compare.add_argument("--json", action="store_true", help="print JSON instead of the table")
     return parser
 
 

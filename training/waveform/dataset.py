@@ -1,15 +1,17 @@
 """Training sets of the detector: segments with boxes, from the simulator or from Parquet files.
 
 Rows are those of the tables ``segments`` and ``waveform_annotations``; splits come with them and
-are disjoint by subject. Augmentation acts on the signal, before it becomes a raster.
+are disjoint by subject. Augmentation acts on the signal, before it becomes a raster, and so does
+planting on bare pages, which come from ``backgrounds``.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +23,7 @@ from detectors.types import CANONICAL19, N_TIMES, SEGMENT_S, SFREQ_HZ, ExpertEve
 from detectors.vocabulary import WAVEFORMS
 from detectors.waveform.boxes import WaveformBox, waveform_boxes
 from detectors.waveform.nms import Boxes
-from detectors.waveform.raster import HEIGHT_PX, ROW_PX, WIDTH_PX, ZERO_GREY, encode_signal
+from detectors.waveform.raster import HEIGHT_PX, ROW_PX, WIDTH_PX, raster_rows
 from training.waveform.recipe import AugmentationRecipe, SimulationRecipe
 
 STEP_UV = 0.05
@@ -33,6 +35,14 @@ _VALIDATION_OFFSET = 100_000
 _HOMOLOGUE = str.maketrans("12345678", "21436587")
 MIRROR = tuple(CANONICAL19.index(name.translate(_HOMOLOGUE)) for name in CANONICAL19)
 """Row of each row's homologue; midline rows are their own."""
+
+
+FULL_BAND_HZ = (0.1, 75.0)
+"""Stored band of a recording nothing was filtered out of before."""
+
+
+def _nothing() -> NDArray[Any]:
+    return np.zeros(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,16 @@ class SegmentSet:
         bool, shape (n, 19).
     boxes
         Truth by segment, scores 1.
+    band_hz
+        Usable band, float32, shape (n, 2).
+    references
+        Reference by segment, ``""`` where unknown.
+    is_ground
+        Bare pages that get fresh events at every epoch, shape (n,).
+    sizes
+        Size of every box by segment, times the background; NaN where unknown.
+    is_real
+        Whether the background is a person's, shape (n,).
     """
 
     segment_ids: tuple[str, ...]
@@ -56,6 +76,24 @@ class SegmentSet:
     signals: NDArray[np.int16]
     masks: NDArray[np.bool_]
     boxes: tuple[Boxes, ...]
+    band_hz: NDArray[np.float32] = field(default_factory=_nothing)
+    references: tuple[str, ...] = ()
+    is_ground: NDArray[np.bool_] = field(default_factory=_nothing)
+    sizes: tuple[NDArray[np.float64], ...] = ()
+    is_real: NDArray[np.bool_] = field(default_factory=_nothing)
+
+    def __post_init__(self) -> None:
+        n = len(self.segment_ids)
+        defaults: dict[str, Any] = {
+            "band_hz": np.tile(np.array(FULL_BAND_HZ, dtype=np.float32), (n, 1)),
+            "references": ("",) * n,
+            "is_ground": np.zeros(n, dtype=bool),
+            "sizes": tuple(np.full(len(b), np.nan) for b in self.boxes),
+            "is_real": np.zeros(n, dtype=bool),
+        }
+        for name, value in defaults.items():
+            if len(getattr(self, name)) != n:
+                object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
         return len(self.segment_ids)
@@ -71,10 +109,20 @@ class SegmentSet:
         digest = hashlib.sha256("\n".join(self.segment_ids).encode())
         digest.update(self.signals.tobytes())
         digest.update(self.masks.tobytes())
+        digest.update(self.is_ground.tobytes())
         for boxes in self.boxes:
             for column in (boxes.classes, boxes.rows, boxes.t0_s, boxes.t1_s):
                 digest.update(column.tobytes())
         return digest.hexdigest()[:16]
+
+    def take(self, index: NDArray[np.int64]) -> SegmentSet:
+        """Return some of the segments."""
+        taken: dict[str, Any] = {}
+        for column in fields(self):
+            value = getattr(self, column.name)
+            is_array = isinstance(value, np.ndarray)
+            taken[column.name] = value[index] if is_array else tuple(value[i] for i in index)
+        return SegmentSet(**taken)
 
     def uv(self, index: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return some signals in microvolts, float32, shape (k, 19, 2000)."""
@@ -88,7 +136,7 @@ class Batch:
     Parameters
     ----------
     images
-        uint8, shape (k, 3, 160, 2016).
+        uint8, shape (k, N_PLANES, 20, 2016).
     segment_index, classes
         Segment within the batch and class of every box, float32, shape (m,), by segment.
     boxes
@@ -132,13 +180,13 @@ def simulated_set(recipe: SimulationRecipe, split: str) -> SegmentSet:
     count = recipe.n_train_subjects if is_train else recipe.n_validation_subjects
     first = 1 if is_train else _VALIDATION_OFFSET
     parts = [_subject_segments(recipe.seed, index, config) for index in range(first, first + count)]
-    return _join(parts)
+    return join_sets(parts)
 
 
 def _subject_segments(seed: int, index: int, config: SimulatorConfig) -> SegmentSet:
     subject = simulate_subject(seed, index, config)
     parts = [_cut(r, f"sim{seed}-{index}", config) for r in subject.recordings]
-    return _join(parts)
+    return join_sets(parts)
 
 
 def _cut(recording: SimulatedRecording, subject_id: str, config: SimulatorConfig) -> SegmentSet:
@@ -150,12 +198,11 @@ def _cut(recording: SimulatedRecording, subject_id: str, config: SimulatorConfig
     plan = plan_for(Fraction(config.sfreq_hz), config.line_freq_hz, data.shape[1])
     at_200 = np.concatenate(list(harmonise(read, len(data), data.shape[1], plan)), axis=1)
     n_segments = at_200.shape[1] // N_TIMES
-    signals = np.clip(np.rint(at_200[:, : n_segments * N_TIMES] / STEP_UV), -32767, 32767)
-    cut = signals.astype(np.int16).reshape(len(data), n_segments, N_TIMES).transpose(1, 0, 2)
+    cut = at_200[:, : n_segments * N_TIMES].reshape(len(data), n_segments, N_TIMES)
     return SegmentSet(
         tuple(f"{subject_id}-{recording.state}-{k}" for k in range(n_segments)),
         (subject_id,) * n_segments,
-        np.ascontiguousarray(cut),
+        quantised(np.ascontiguousarray(cut.transpose(1, 0, 2))),
         np.ones((n_segments, len(CANONICAL19)), dtype=bool),
         tuple(
             truth_boxes([b for e in recording.events for b in waveform_boxes_in(e, k * SEGMENT_S)])
@@ -170,14 +217,33 @@ def waveform_boxes_in(event: ExpertEvent, start_s: float) -> list[WaveformBox]:
     return waveform_boxes(replace(event, t0_s=t0_s, t1_s=t1_s)) if t1_s > t0_s else []
 
 
-def _join(parts: Sequence[SegmentSet]) -> SegmentSet:
-    return SegmentSet(
-        tuple(i for p in parts for i in p.segment_ids),
-        tuple(i for p in parts for i in p.subject_ids),
-        np.concatenate([p.signals for p in parts]),
-        np.concatenate([p.masks for p in parts]),
-        tuple(b for p in parts for b in p.boxes),
-    )
+def quantised(signals_uv: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Return signals in steps of the stored segment."""
+    return np.clip(np.rint(signals_uv / STEP_UV), -32767, 32767).astype(np.int16)
+
+
+def size_of(event: ExpertEvent) -> float:
+    """Return how many times its background an event was planted, NaN where it was not."""
+    return next((m.value for m in event.measures if m.name == "k"), float("nan"))
+
+
+def join_sets(parts: Sequence[SegmentSet]) -> SegmentSet:
+    """Return the segments of several sets in order."""
+    joined: dict[str, Any] = {}
+    for column in fields(SegmentSet):
+        values = [getattr(p, column.name) for p in parts]
+        is_array = isinstance(values[0], np.ndarray)
+        joined[column.name] = (
+            np.concatenate(values) if is_array else tuple(v for part in values for v in part)
+        )
+    return SegmentSet(**joined)
+
+
+Plant = Callable[
+    [SegmentSet, NDArray[np.int64], np.random.Generator],
+    tuple[NDArray[np.float32], list[tuple[ExpertEvent, ...]]],
+]
+"""Gives some bare pages fresh events."""
 
 
 def make_batch(
@@ -185,18 +251,11 @@ def make_batch(
     index: NDArray[np.int64],
     augmentation: AugmentationRecipe | None = None,
     rng: np.random.Generator | None = None,
+    plant: Plant | None = None,
 ) -> Batch:
-    """Encode some segments, augmented where an augmentation and randomness are given."""
-    signals, masks = data.uv(index), data.masks[index]
-    boxes = [data.boxes[i] for i in index]
-    if augmentation is not None and rng is not None:
-        for k in range(len(index)):
-            signals[k], masks[k], boxes[k] = _augment(
-                signals[k], masks[k], boxes[k], augmentation, rng
-            )
-    rows = np.full((len(index), 3, HEIGHT_PX // ROW_PX, WIDTH_PX), ZERO_GREY, dtype=np.uint8)
-    rows[:, :, : len(CANONICAL19), :N_TIMES] = encode_signal(signals)
-    rows[:, :, : len(CANONICAL19), :N_TIMES].transpose(0, 2, 1, 3)[~masks] = ZERO_GREY
+    """Encode some segments as :func:`draw_segments` gives them."""
+    signals, masks, boxes = draw_segments(data, index, augmentation, rng, plant)
+    rows = raster_rows(signals, masks)
     columns = [
         np.concatenate([np.asarray(getattr(b, name), dtype=np.float32) for b in boxes])
         for name in ("classes", "rows", "t0_s", "t1_s")
@@ -213,7 +272,34 @@ def make_batch(
     )
     counts = [len(b) for b in boxes]
     segment_index = np.repeat(np.arange(len(index)), counts).astype(np.float32)
-    return Batch(np.repeat(rows, ROW_PX, axis=2), segment_index, classes, xywh)
+    return Batch(rows, segment_index, classes, xywh)
+
+
+def draw_segments(
+    data: SegmentSet,
+    index: NDArray[np.int64],
+    augmentation: AugmentationRecipe | None = None,
+    rng: np.random.Generator | None = None,
+    plant: Plant | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], list[Boxes]]:
+    """Return signals, masks and boxes of some segments, as one epoch shows them.
+
+    Bare pages of the set get fresh events, where ``plant`` and randomness are given; then all are
+    augmented, where an augmentation and randomness are given.
+    """
+    signals, masks = data.uv(index), data.masks[index]
+    boxes = [data.boxes[i] for i in index]
+    grounds = np.flatnonzero(data.is_ground[index])
+    if plant is not None and rng is not None and len(grounds):
+        signals[grounds], events = plant(data, index[grounds], rng)
+        for k, found in zip(grounds.tolist(), events, strict=True):
+            boxes[k] = truth_boxes([b for event in found for b in waveform_boxes(event)])
+    if augmentation is not None and rng is not None:
+        for k in range(len(index)):
+            signals[k], masks[k], boxes[k] = _augment(
+                signals[k], masks[k], boxes[k], augmentation, rng
+            )
+    return signals, masks, boxes
 
 
 def _augment(

@@ -1,4 +1,4 @@
-"""From a trained network to what is shipped: an ONNX file and its card.
+"""From a trained network to what is shipped: ONNX files, safetensors and their card.
 
 The exported graph reads compact rows (uint8, one pixel row per channel, any number of segments) and
 gives centre, size and class probabilities of every anchor; suppression stays outside, in
@@ -10,20 +10,29 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
+import tempfile
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.vocabulary import WAVEFORMS
 from detectors.waveform.card import CARD_NAME, DetectorCard
-from detectors.waveform.raster import BANDS, N_GRID_ROWS, WIDTH_PX, ZERO_GREY
+from detectors.waveform.raster import N_GRID_ROWS, N_PLANES, WIDTH_PX, ZERO_GREY
 from training.waveform.errors import TrainerError
-from training.waveform.network import compact
+from training.waveform.network import reader_of
 
 OPSET = 18
 LICENCE = "AGPL-3.0"
 """ultralytics claims weights trained with it under its own licence; see NOTICE."""
+
+_TIMED_PASSES = 5
+_LAYER = re.compile(r"/model\.(\d+)/")
+"""Number of a network's layer in the names of its nodes."""
 
 _TOLERANCE = 2e-3
 """Largest difference of a class probability between torch and onnxruntime that passes."""
@@ -45,8 +54,8 @@ def onnx_bytes(model: Any) -> bytes:
     import onnx
     import torch
 
-    reader = compact(model)
-    shape = (1, len(BANDS), N_GRID_ROWS, WIDTH_PX)
+    reader = reader_of(model)
+    shape = (1, N_PLANES, N_GRID_ROWS, WIDTH_PX)
     buffer = io.BytesIO()
     torch.onnx.export(
         reader,
@@ -87,18 +96,99 @@ def _compare(content: bytes, reader: Any, shape: tuple[int, ...]) -> None:
             )
 
 
+def int8_bytes(content: bytes, rows: NDArray[np.uint8]) -> bytes:
+    """Return an exported graph with its convolutions in int8, onnxruntime's static quantisation.
+
+    Parameters
+    ----------
+    content
+        The float32 graph.
+    rows
+        Rasters whose activations decide the ranges, shape (n, N_PLANES, 20, 2016): training ones.
+    """
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantType,
+        quantize_static,
+    )
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self._rest = iter(np.array_split(rows, max(1, len(rows) // 4)))
+
+        def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+            part = next(self._rest, None)
+            return None if part is None else {"rows": part}
+
+    with tempfile.TemporaryDirectory(prefix="int8-") as name:
+        source, target = Path(name) / "float32.onnx", Path(name) / "int8.onnx"
+        source.write_bytes(content)
+        quantize_static(
+            source,
+            target,
+            Reader(),
+            per_channel=True,
+            reduce_range=True,  # AVX2 adds pairs of products in 16 bits, which full range overflows
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+            op_types_to_quantize=["Conv"],
+            nodes_to_exclude=_kept_convolutions(content),
+        )
+        return target.read_bytes()
+
+
+def _kept_convolutions(content: bytes) -> list[str]:
+    """Return the convolutions that stay in float32: the first, which reads faint grey, and the head.
+
+    Quantised as well they cost 0.02 mAP and save a tenth of a millisecond (measured).
+    """
+    import onnx
+
+    graph = onnx.load_from_string(content).graph
+    names = [node.name for node in graph.node if node.op_type == "Conv"]
+    layers = [int(found[1]) if (found := _LAYER.search(name)) else -1 for name in names]
+    return [
+        name
+        for name, layer in zip(names, layers, strict=True)
+        if name == names[0] or layer == max(layers)
+    ]
+
+
+def state_bytes(model: Any) -> bytes:
+    """Return a network's weights as safetensors."""
+    from safetensors.torch import save
+
+    content: bytes = save({k: v.contiguous() for k, v in model.state_dict().items()})
+    return content
+
+
+def ms_per_segment(content: bytes, rows: NDArray[np.uint8]) -> float:
+    """Return the milliseconds of CPU one segment takes on one thread, the best of a few passes."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    taken = []
+    for _ in range(_TIMED_PASSES):
+        start = time.process_time()
+        session.run(None, {"rows": rows})
+        taken.append(time.process_time() - start)
+    return round(1e3 * min(taken) / len(rows), 2)
+
+
 def weights_id_of(content: bytes) -> str:
     """Return the pinned id of exported weights."""
     return "waveform-" + hashlib.sha256(content).hexdigest()[:12]
 
 
-def write_weights(folder: Path, content: bytes, card: DetectorCard) -> None:
-    """Write weights and card; the card comes last, so a folder with a card is whole."""
+def write_weights(folder: Path, files: Mapping[str, bytes], card: DetectorCard) -> None:
+    """Write files and card; the card comes last, so a folder with a card is whole."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, data in (
-        (card.weights_file, content),
-        (CARD_NAME, (card.model_dump_json(indent=1) + "\n").encode()),
-    ):
+    whole = {**files, CARD_NAME: (card.model_dump_json(indent=1) + "\n").encode()}
+    for name, data in whole.items():
         part = folder / f".{name}.{os.getpid()}.part"
         part.write_bytes(data)
         part.replace(folder / name)

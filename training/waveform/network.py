@@ -1,11 +1,11 @@
 """The YOLO network of the waveform detector, built from ultralytics' modules.
 
-Strides are those of the raster: the stem takes the 8 pixel rows of a channel at once, so a grid row
-is a channel from the first layer on; time is halved level by level to 160 ms per cell and brought
-back to 40 ms, where the single detection head sits. Wider levels of a usual YOLO would put
-two channels into one cell and could never hold a box one channel high. Boxes are regressed without
-bins (``reg_max`` 1, as YOLO26 does) but on a sinh scale, because a spindle is 75 times as wide as a
-spike.
+A grid row is a channel from the first layer to the last; time is halved level by level to 160 ms
+per cell and brought back to 40 ms, where the single detection head sits. Wider levels of a usual
+YOLO would put two channels into one cell and could never hold a box one channel high. Neighbours in
+the raster's order are not neighbours on the head, so three layers mix all rows with learnt weights:
+what a reader does who looks for a field. Boxes are regressed without bins (``reg_max`` 1, as YOLO26
+does) but on a sinh scale, because a spindle is 75 times as wide as a spike.
 
 ultralytics is AGPL-3.0 and is imported inside functions only.
 """
@@ -22,7 +22,7 @@ from typing import Any
 
 from detectors.types import SFREQ_HZ
 from detectors.vocabulary import WAVEFORMS
-from detectors.waveform.raster import BANDS, ROW_PX
+from detectors.waveform.raster import N_GRID_ROWS, N_PLANES, ROW_PX
 from training import torchvision_shim
 from training.waveform.recipe import NetworkRecipe, OptimiserRecipe
 
@@ -30,6 +30,9 @@ MARGIN_S = 0.04
 """Added to both ends of every box while training and taken off in the exported graph. A box is
 taught in proportion to the overlap already reached, and a bare spike of 5-13 pixels never overlaps
 enough to start; with its margins it spans three anchors and learns like the rest."""
+
+MIXED_LAYERS = (2, 6, 9)
+"""Layers whose output is mixed over rows: after strides 4 and 16 along time, and the deepest."""
 
 _INITIAL_STRIDES = 2.0
 """Distance of a fresh network's box edges from their anchor, as ultralytics sets it."""
@@ -60,9 +63,9 @@ def network_spec(recipe: NetworkRecipe) -> dict[str, Any]:
     return {
         "nc": len(WAVEFORMS),
         "reg_max": 1,
-        "channels": len(BANDS),
+        "channels": N_PLANES,
         "backbone": [
-            [-1, 1, "Conv", [stem, [ROW_PX, 7], [ROW_PX, 2], [0, 3]]],
+            [-1, 1, "Conv", [stem, [1, 7], [1, 2], [0, 3]]],
             [-1, 1, "Conv", [p2, [1, 5], [1, 2], [0, 2]]],
             [-1, 1, "C3k2", [p2, False, 0.25]],
             [-1, 1, "Conv", [p3, narrower, [1, 2], [1, 1]]],
@@ -101,28 +104,36 @@ def build_network(recipe: NetworkRecipe, optimiser: OptimiserRecipe, seed: int) 
     import torch
     from ultralytics.nn.tasks import DetectionModel
 
-    from training.waveform._layers import SinhDistance
+    from training.waveform._layers import MixRows, SinhDistance
 
     torch.manual_seed(seed)
-    model = DetectionModel(network_spec(recipe), ch=len(BANDS), nc=len(WAVEFORMS), verbose=False)
+    model = DetectionModel(network_spec(recipe), ch=N_PLANES, nc=len(WAVEFORMS), verbose=False)
     model.args = SimpleNamespace(
         box=optimiser.box_gain, cls=optimiser.class_gain, dfl=optimiser.distance_gain
     )
-    branch = model.model[-1].cv2[0]
+    head = model.model[-1]
+    # rows are never halved, so ultralytics measures a stride of 1; that along time is the one to use
+    head.stride.fill_(float(ROW_PX))
+    model.stride = head.stride
+    head.bias_init()
+    branch = head.cv2[0]
     torch.nn.init.constant_(branch[-1].bias, math.asinh(_INITIAL_STRIDES))
     branch.append(SinhDistance())
+    for index in MIXED_LAYERS:
+        layer = model.model[index]
+        n_channels = layer.cv2.conv.out_channels  # ultralytics rounds widths up to eights
+        mixed = torch.nn.Sequential(layer, MixRows(n_channels, N_GRID_ROWS))
+        for name in ("i", "f", "type", "np"):
+            setattr(mixed, name, getattr(layer, name))
+        model.model[index] = mixed
     return model
 
 
-def compact(model: Any) -> Any:
-    """Return a copy that reads one pixel row per channel, uint8, and gives boxes without margins.
-
-    The 8 pixel rows of a channel are equal by construction, so the stem's 8 rows of weights fold
-    into their sum: an eighth of the input for the same numbers.
-    """
+def reader_of(model: Any) -> Any:
+    """Return a copy that reads uint8 rows and gives boxes without margins, for export."""
     import torch
 
-    class Compact(torch.nn.Module):
+    class Reader(torch.nn.Module):
         def __init__(self, inner: Any) -> None:
             super().__init__()
             self.inner = inner
@@ -133,22 +144,8 @@ def compact(model: Any) -> Any:
             margin[:, 2] = 2 * MARGIN_S * SFREQ_HZ
             return output - margin
 
-    folded = copy.deepcopy(model).float().eval()
-    folded.criterion = None
-    stem = folded.model[0].conv
-    narrow = torch.nn.Conv2d(
-        stem.in_channels,
-        stem.out_channels,
-        (1, stem.kernel_size[1]),
-        stride=(1, stem.stride[1]),
-        padding=stem.padding,
-        bias=stem.bias is not None,
-    )
-    with torch.no_grad():
-        narrow.weight.copy_(stem.weight.sum(dim=2, keepdim=True))
-        if stem.bias is not None:
-            narrow.bias.copy_(stem.bias)
-    folded.model[0].conv = narrow
-    head = folded.model[-1]
+    inner = copy.deepcopy(model).float().eval()
+    inner.criterion = None
+    head = inner.model[-1]
     head.export, head.dynamic, head.format = True, False, "onnx"
-    return Compact(folded).eval()
+    return Reader(inner).eval()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,13 +23,16 @@ class _Strict(BaseModel):
 
 
 class NetworkRecipe(_Strict):
-    """Width of the network by level: stem, then strides 4, 8, 16 and 32 along time."""
+    """Width of the network by level: stem, then strides 4, 8, 16 and 32 along time.
+
+    ultralytics rounds each up to a multiple of eight.
+    """
 
     channels: tuple[int, int, int, int, int] = (16, 32, 64, 96, 128)
 
 
 class SimulationRecipe(_Strict):
-    """The simulated training set, used where no files are given.
+    """The simulator's own recordings, used where no files are given.
 
     ``rate_scale`` makes training segments denser in events than the default rates; validation
     segments always have the default rates, since thresholds are calibrated on them.
@@ -40,6 +43,54 @@ class SimulationRecipe(_Strict):
     n_validation_subjects: Annotated[int, Field(ge=1, le=2000)] = 40
     seconds_per_recording: Annotated[int, Field(ge=20, le=600)] = 20
     rate_scale: Annotated[float, Field(gt=0, le=5)] = 1.6
+
+
+class RealBackground(_Strict):
+    """A recording whose pages are planted on.
+
+    Parameters
+    ----------
+    path
+        File below the data root.
+    subject, split
+        Whose it is, and which split it serves: a person serves one.
+    reader, reader_params
+        How the corpora's readers open it.
+    reference
+        How it was referenced, so that planted fields are; ``""`` where unknown, then one is drawn.
+    line_freq_hz, high_hz
+        Mains of the site, and low-pass of the source where known.
+    step_s
+        Distance of pages; overlapping ones are the same background at other places.
+    quiet_uv
+        Pages with a larger peak to peak within a second, 1-40 Hz, are left out.
+    """
+
+    path: str
+    subject: str
+    split: Literal["train", "validation"]
+    reader: str = "any"
+    reader_params: dict[str, Any] = {}
+    reference: Literal["", "distant", "average", "linked_ears"] = ""
+    line_freq_hz: float = 50.0
+    high_hz: float | None = None
+    step_s: Annotated[float, Field(ge=0.5, le=60)] = 10.0
+    quiet_uv: Annotated[float, Field(gt=0)] = 200.0
+
+
+class PlantingRecipe(_Strict):
+    """Pages that events are planted on: at every epoch other ones, at sizes relative to the page.
+
+    ``validation_copies`` says how often a real page of the validation split is planted.
+    """
+
+    seed: int = 11
+    n_train_pages: Annotated[int, Field(ge=0, le=5000)] = 0
+    n_validation_pages: Annotated[int, Field(ge=0, le=2000)] = 0
+    sizes_k: tuple[float, float] = (1.5, 12.0)
+    bare_chance: Annotated[float, Field(ge=0, le=1)] = 0.15
+    real: tuple[RealBackground, ...] = ()
+    validation_copies: Annotated[int, Field(ge=1, le=20)] = 3
 
 
 class AugmentationRecipe(_Strict):
@@ -56,9 +107,20 @@ class AugmentationRecipe(_Strict):
 
 
 class OptimiserRecipe(_Strict):
-    """AdamW with warm-up and cosine decay; gains are those of the YOLO loss."""
+    """AdamW with warm-up and cosine decay; gains are those of the YOLO loss.
+
+    Parameters
+    ----------
+    epochs
+        All of them.
+    restart_epoch, restart_fraction
+        After so many epochs, 0 for never, the rate has decayed and starts once more from this
+        fraction of its peak (SGDR, Loshchilov & Hutter 2017).
+    """
 
     epochs: Annotated[int, Field(ge=1, le=1000)] = 40
+    restart_epoch: Annotated[int, Field(ge=0)] = 0
+    restart_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
     batch_size: Annotated[int, Field(ge=1, le=256)] = 16
     learning_rate: Annotated[float, Field(gt=0, le=0.1)] = 0.002
     final_fraction: Annotated[float, Field(ge=0, le=1)] = 0.02
@@ -95,6 +157,7 @@ class DetectorRecipe(_Strict):
     seed: int = 0
     network: NetworkRecipe = NetworkRecipe()
     simulation: SimulationRecipe = SimulationRecipe()
+    planting: PlantingRecipe = PlantingRecipe()
     augmentation: AugmentationRecipe = AugmentationRecipe()
     optimiser: OptimiserRecipe = OptimiserRecipe()
     target_precision: Annotated[float, Field(gt=0, lt=1)] = 0.8

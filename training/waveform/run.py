@@ -6,7 +6,9 @@ The command line is in ``cli``; the loop in ``train``.
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,15 +16,46 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.types import ExpertEvent
 from detectors.vocabulary import WAVEFORMS
-from detectors.waveform.card import ClassScore, DetectorCard
+from detectors.waveform.card import (
+    ClassScore,
+    Curve,
+    DetectorCard,
+    ReliabilityBin,
+    SizeScore,
+    Variant,
+)
 from detectors.waveform.raster import RASTER_VERSION
-from training.waveform.dataset import SegmentSet
+from training.waveform.backgrounds import ongoing_set, planted, planted_set, real_set
+from training.waveform.dataset import SegmentSet, join_sets, make_batch, simulated_set
 from training.waveform.errors import TrainerError
-from training.waveform.evaluate import Forward, calibrate, detect_set, mean_ap, score_set
-from training.waveform.export import LICENCE, onnx_bytes, weights_id_of, write_weights
+from training.waveform.evaluate import (
+    Forward,
+    apply_curves,
+    calibrate,
+    detect_set,
+    fit_curves,
+    halves,
+    mean_ap,
+    reliability,
+    score_set,
+    score_sizes,
+)
+from training.waveform.export import (
+    LICENCE,
+    int8_bytes,
+    ms_per_segment,
+    onnx_bytes,
+    state_bytes,
+    weights_id_of,
+    write_weights,
+)
+from training.waveform.plots import plot_reliability
 from training.waveform.recipe import DetectorRecipe
 from training.waveform.train import ReportProgress, TrainedNetwork, train_network
+
+log = logging.getLogger(__name__)
 
 LIMITS = (
     "Research software, not a medical device; no clinical claim may rest on it.",
@@ -36,7 +69,21 @@ LIMITS_SIMULATED = (
     "heartbeats, electrode pops and cable movement.",
 )
 
-_CODE = ("training/waveform", "detectors/waveform", "dagster_project/corpora/simulated")
+_PART_NAMES = (
+    "of the simulator's own recordings",
+    "simulated pages planted anew at every epoch",
+    "pages of real recordings planted anew at every epoch",
+)
+
+_CODE = ("detectors/waveform", "dagster_project/corpora/simulated")
+_TRAINER = (
+    "_layers", "backgrounds", "dataset", "evaluate", "export", "network", "recipe", "run", "train",
+)  # fmt: skip
+"""Sources that shape the weights and their card: two folders, and these modules beside this one."""
+
+INT8_MOST_BYTES, INT8_MOST_LOSS = 1_000_000, 0.01
+"""An int8 variant is shipped if it is smaller and loses no more mAP than this."""
+N_CALIBRATION_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +116,43 @@ class TrainingData:
             )
 
 
+def recipe_data(recipe: DetectorRecipe, root: Path | None = None) -> TrainingData:
+    """Make the splits a recipe describes.
+
+    Parameters
+    ----------
+    recipe
+        Its simulation and planting.
+    root
+        Folder of the recordings it plants on.
+
+    Raises
+    ------
+    TrainerError
+        If recordings are missing.
+    """
+    planting = recipe.planting
+    train = [simulated_set(recipe.simulation, "train")]
+    validation = [simulated_set(recipe.simulation, "validation")]
+    if planting.n_train_pages:
+        train.append(ongoing_set(planting, "train"))
+    if planting.n_validation_pages:
+        validation.append(planted_set(ongoing_set(planting, "validation"), planting))
+    real = {split: real_set(planting, split, root) for split in ("train", "validation")}
+    if real["train"] is not None:
+        train.append(real["train"])
+    if real["validation"] is not None:
+        validation.append(planted_set(real["validation"], planting, planting.validation_copies))
+    parts = [f"{len(part)} {name}" for part, name in zip(train, _PART_NAMES, strict=False)]
+    return TrainingData(
+        join_sets(train),
+        join_sets(validation),
+        f"training segments: {', '.join(parts)}; seeds {recipe.simulation.seed} and "
+        f"{planting.seed}",
+        real["train"] is None,
+    )
+
+
 def train_detector(
     data: TrainingData,
     recipe: DetectorRecipe,
@@ -84,8 +168,8 @@ def train_detector(
     recipe
         Network, optimiser and targets.
     out_dir
-        Gets ``<weights id>.onnx``, ``card.json`` and a folder ``checkpoints``, from which a killed
-        run goes on.
+        Gets the weights as ONNX, in int8 where that is as good, and as safetensors, ``card.json``,
+        ``reliability.png`` and a folder ``checkpoints``, from which a killed run goes on.
     report
         Called after every epoch.
 
@@ -107,19 +191,38 @@ def train_detector(
 def finish(
     data: TrainingData, recipe: DetectorRecipe, network: TrainedNetwork, out_dir: Path
 ) -> DetectorCard:
-    """Export a trained network, calibrate and score the export, and write both files."""
+    """Export a trained network, calibrate and score the export, and write files and card."""
     content = onnx_bytes(network.model)
-    found = detect_set(onnx_forward(content), data.validation, recipe.nms_iou)
-    thresholds = calibrate(found, data.validation, recipe.target_precision)
-    scores = score_set(found, data.validation, thresholds)
+    judged = _judge(content, data.validation, recipe)
+    timed = make_batch(data.validation, np.arange(min(8, len(data.validation)))).images
+    contents = {"float32": content}
+    maps = {"float32": judged.map50}
+    quantised = int8_bytes(content, _calibration_rows(data.train, recipe))
+    score = _judge(quantised, data.validation, recipe).map50
+    log.info("int8: %d bytes, mAP50 %.4f against %.4f", len(quantised), score, judged.map50)
+    if len(quantised) < INT8_MOST_BYTES and score >= judged.map50 - INT8_MOST_LOSS:
+        contents["int8"], maps["int8"] = quantised, score
     weights_id = weights_id_of(content)
+    suffix = {"float32": ".onnx", "int8": ".int8.onnx"}
+    variants = {
+        name: Variant(
+            file=weights_id + suffix[name],
+            sha256=hashlib.sha256(each).hexdigest(),
+            n_bytes=len(each),
+            map50=round(maps[name], 4),
+            ms_per_segment=ms_per_segment(each, timed),
+        )
+        for name, each in contents.items()
+    }
+    state = state_bytes(network.model)
     card = DetectorCard(
         weights_id=weights_id,
-        weights_file=f"{weights_id}.onnx",
-        weights_sha256=hashlib.sha256(content).hexdigest(),
+        weights_file=variants["float32"].file,
+        weights_sha256=variants["float32"].sha256,
         classes=tuple(WAVEFORMS),
         raster_version=RASTER_VERSION,
-        thresholds=thresholds,
+        calibration=judged.curves,
+        thresholds=judged.thresholds,
         nms_iou=recipe.nms_iou,
         recipe=recipe.model_dump(mode="json"),
         recipe_hash=recipe.recipe_hash,
@@ -131,13 +234,90 @@ def finish(
         n_validation_subjects=data.validation.n_subjects,
         code_version=code_version(),
         ultralytics_version=version("ultralytics"),
-        map50=round(mean_ap(scores), 4),
-        scores={name: _score(values) for name, values in scores.items()},
+        map50=round(judged.map50, 4),
+        scores={name: _score(values) for name, values in judged.scores.items()},
+        scores_by_size={
+            name: tuple(SizeScore.model_validate(_known(row)) for row in rows)
+            for name, rows in judged.by_size.items()
+        },
+        reliability={
+            name: tuple(ReliabilityBin.model_validate(row) for row in rows)
+            for name, rows in judged.reliability.items()
+        },
+        variants=variants,
+        state_file=f"{weights_id}.safetensors",
+        state_sha256=hashlib.sha256(state).hexdigest(),
         licence=LICENCE,
-        limits=LIMITS + (LIMITS_SIMULATED if data.is_simulated else ()),
+        limits=_limits(data),
     )
-    write_weights(out_dir, content, card)
+    files = {variants[name].file: each for name, each in contents.items()}
+    write_weights(out_dir, {**files, card.state_file: state}, card)
+    plot_reliability(card, out_dir / "reliability.png")
     return card
+
+
+def _limits(data: TrainingData) -> tuple[str, ...]:
+    if data.is_simulated:
+        return LIMITS + LIMITS_SIMULATED
+    n_train, n_validation = (
+        len({s for s, is_real in zip(part.subject_ids, part.is_real, strict=True) if is_real})
+        for part in (data.train, data.validation)
+    )
+    if not n_train:
+        return LIMITS
+    return (
+        *LIMITS,
+        "Trained on simulated recordings and on simulated events planted on simulated pages and on "
+        f"the background of {n_train} real recording(s); no event of a patient has been seen.",
+        f"Calibrated on simulated events, {n_validation} real background(s) among many simulated "
+        "ones; real recordings differ, so thresholds do not hold their precision there.",
+        LIMITS_SIMULATED[1],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What one export does on the validation subjects."""
+
+    curves: dict[str, Curve]
+    thresholds: dict[str, float]
+    scores: dict[str, dict[str, float]]
+    by_size: dict[str, list[dict[str, float]]]
+    reliability: dict[str, list[dict[str, float]]]
+    map50: float
+
+
+def _judge(content: bytes, data: SegmentSet, recipe: DetectorRecipe) -> _Judged:
+    """Calibrate on one half of the subjects, check on the other, set thresholds on both."""
+    raw = detect_set(onnx_forward(content), data, recipe.nms_iou)
+    fitted, held_out = halves(data)
+    if not len(held_out):
+        held_out = fitted
+    curves = fit_curves([raw[i] for i in fitted], data.take(fitted))
+    found = apply_curves(raw, curves)
+    thresholds = calibrate(found, data, recipe.target_precision)
+    scores = score_set(found, data, thresholds)
+    return _Judged(
+        curves,
+        thresholds,
+        scores,
+        score_sizes(found, data, thresholds),
+        reliability([found[i] for i in held_out], data.take(held_out)),
+        mean_ap(scores),
+    )
+
+
+def _calibration_rows(data: SegmentSet, recipe: DetectorRecipe) -> NDArray[np.uint8]:
+    """Return rasters of training segments spread over the set, bare pages planted."""
+    index = np.unique(np.linspace(0, len(data) - 1, N_CALIBRATION_ROWS).round().astype(np.int64))
+    rng = np.random.default_rng(recipe.seed)
+
+    def plant(
+        pages: SegmentSet, index: NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], list[tuple[ExpertEvent, ...]]]:
+        return planted(pages, index, rng, recipe.planting)
+
+    return make_batch(data, index, None, rng, plant).images
 
 
 def onnx_forward(content: bytes) -> Forward:
@@ -153,17 +333,20 @@ def onnx_forward(content: bytes) -> Forward:
 
 
 def code_version() -> str:
-    """Return a short hash of the sources that shape the weights."""
+    """Return a short hash of the sources that shape the weights and their card."""
     root = Path(__file__).resolve().parents[2]
+    paths = [path for folder in _CODE for path in sorted((root / folder).glob("*.py"))]
+    paths += [Path(__file__).with_name(f"{name}.py") for name in _TRAINER]
     digest = hashlib.sha256()
-    for folder in _CODE:
-        for path in sorted((root / folder).glob("*.py")):
-            digest.update(f"{folder}/{path.name}\0".encode() + path.read_bytes() + b"\0")
+    for path in paths:
+        name = path.relative_to(root).as_posix()
+        digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 
+def _known(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {k: None if math.isnan(v) else v for k, v in values.items()}
+
+
 def _score(values: dict[str, float]) -> ClassScore:
-    known: dict[str, float | None] = {
-        k: None if math.isnan(v) else v for k, v in values.items() if k != "n_truth"
-    }
-    return ClassScore.model_validate({**known, "n_truth": int(values["n_truth"])})
+    return ClassScore.model_validate({**_known(values), "n_truth": int(values["n_truth"])})

@@ -13,14 +13,17 @@ import json
 import logging
 import math
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from detectors.types import SFREQ_HZ
+from detectors.types import SFREQ_HZ, ExpertEvent
 from detectors.waveform.raster import N_GRID_ROWS, ROW_PX, WIDTH_PX
+from training.waveform.backgrounds import planted
 from training.waveform.dataset import Batch, SegmentSet, make_batch
 from training.waveform.errors import TrainerError
 from training.waveform.network import MARGIN_S, build_network
@@ -81,7 +84,7 @@ def train_network(
     """
     import torch
 
-    if not any(len(b) for b in data.boxes):
+    if not any(len(b) for b in data.boxes) and not data.is_ground.any():
         raise TrainerError(f"{len(data)} training segments hold no box; nothing can be learnt")
     out_dir.mkdir(parents=True, exist_ok=True)
     run = _Run(data, recipe)
@@ -112,7 +115,7 @@ class _Run:
 
         self._recipe = recipe
         self._key = {"recipe": recipe.recipe_hash, "data": data.data_hash}
-        self.model = build_network(recipe.network, recipe.optimiser, recipe.seed)
+        self.model = self.build(recipe)
         self.average = copy.deepcopy(self.model).eval()
         self.average.requires_grad_(False)
         self.history: list[Progress] = []
@@ -132,14 +135,23 @@ class _Run:
         is_half = recipe.precision == "bfloat16"
         with torch.autocast("cpu", torch.bfloat16, enabled=is_half):
             predicted = self.model(images)
-        losses, _ = self.model.loss(*_by_row(predicted, batch))
+        losses = self.losses(predicted, batch)
         self.optimiser.zero_grad(set_to_none=True)
-        losses.sum().div(len(batch.images) * N_GRID_ROWS).backward()
+        losses.sum().div(len(batch.images)).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip_norm)
         self.optimiser.step()
         self._follow(step)
-        parts = losses.detach().double().numpy() / N_GRID_ROWS
+        parts = losses.detach().double().numpy()
         return np.array([parts.sum(), parts[0], parts[1]])
+
+    def build(self, recipe: DetectorRecipe) -> Any:
+        """Return a fresh network."""
+        return build_network(recipe.network, recipe.optimiser, recipe.seed)
+
+    def losses(self, predicted: dict[str, Any], batch: Batch) -> Any:
+        """Return box, class and distance loss, summed over the segments."""
+        losses, _ = self.model.loss(*_by_row(predicted, batch))
+        return losses / N_GRID_ROWS
 
     def _follow(self, step: int) -> None:
         """Move the averaged weights towards the trained ones, faster at the start of a run."""
@@ -234,12 +246,20 @@ def _by_row(predicted: dict[str, Any], batch: Batch) -> tuple[dict[str, Any], di
 
 
 def learning_rate(recipe: OptimiserRecipe, step: int, n_steps: int) -> float:
-    """Return the rate of one step: linear warm-up, then cosine decay to a fraction."""
+    """Return the rate of one step: linear warm-up, then cosine decay to a fraction, maybe twice."""
+    peak, done_before = recipe.learning_rate, 0
+    if 0 < recipe.restart_epoch < recipe.epochs:
+        n_first = n_steps // recipe.epochs * recipe.restart_epoch
+        if step < n_first:
+            n_steps = n_first
+        else:
+            peak, done_before = peak * recipe.restart_fraction, n_first
+    step, n_steps = step - done_before, n_steps - done_before
     if step < recipe.warmup_steps:
-        return recipe.learning_rate * (step + 1) / recipe.warmup_steps
+        return peak * (step + 1) / recipe.warmup_steps
     done = (step - recipe.warmup_steps) / max(1, n_steps - recipe.warmup_steps)
-    low = recipe.final_fraction
-    return recipe.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * done)))
+    low = recipe.final_fraction * recipe.learning_rate / peak
+    return peak * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * done)))
 
 
 def _steps_per_epoch(data: SegmentSet, recipe: OptimiserRecipe) -> int:
@@ -247,12 +267,26 @@ def _steps_per_epoch(data: SegmentSet, recipe: OptimiserRecipe) -> int:
 
 
 def _batches(data: SegmentSet, recipe: DetectorRecipe, epoch: int) -> Iterator[Batch]:
-    # order and augmentation depend on seed and epoch alone, so a resumed run sees the same batches
+    # order, events and augmentation depend on seed and epoch alone, so a resumed run sees the same
     rng = np.random.default_rng([recipe.seed, epoch])
     order = rng.permutation(len(data))
     size = recipe.optimiser.batch_size
-    for start in range(0, len(order), size):
-        yield make_batch(data, order[start : start + size], recipe.augmentation, rng)
+
+    def plant(
+        pages: SegmentSet, index: NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], list[tuple[ExpertEvent, ...]]]:
+        return planted(pages, index, rng, recipe.planting)
+
+    def batch(start: int) -> Batch:
+        return make_batch(data, order[start : start + size], recipe.augmentation, rng, plant)
+
+    # one batch is made while the network works on the one before; always by the same single thread
+    with ThreadPoolExecutor(1) as maker:
+        coming = maker.submit(batch, 0)
+        for start in range(size, len(order), size):
+            ready, coming = coming.result(), maker.submit(batch, start)
+            yield ready
+        yield coming.result()
 
 
 def _parameter_groups(model: Any, weight_decay: float) -> list[dict[str, Any]]:

@@ -12,7 +12,12 @@ from types import MappingProxyType
 
 import numpy as np
 
-from dagster_project.corpora.simulated.geometry import FloatArray, electrode_positions, weights
+from dagster_project.corpora.simulated.geometry import (
+    FloatArray,
+    electrode_positions,
+    uneven,
+    weights,
+)
 from dagster_project.corpora.simulated.patch import Patch
 from detectors.types import CANONICAL19, Measure
 
@@ -48,16 +53,16 @@ _POP_RISE_S = 0.012
 
 def blink(rng: np.random.Generator, sfreq_hz: float, amplitude_uv: float) -> Patch:
     """Draw a blink: Fp-dominant, positive, 0.2-0.5 s, closing faster than opening."""
-    duration_s = rng.uniform(0.2, 0.48)
+    duration_s = rng.uniform(0.2, 0.5)
     n = round(duration_s * sfreq_hz)
     u = np.arange(n) / n
-    rise = rng.uniform(0.3, 0.45)
+    rise = rng.uniform(0.25, 0.52)
     closing = np.sin(0.5 * np.pi * np.clip(u / rise, 0, 1)) ** 2
     opening = np.cos(0.5 * np.pi * np.clip((u - rise) / (1 - rise), 0, 1)) ** 2
     wave = np.where(u < rise, closing, opening)
     if rng.random() < 0.4:
         wave = np.concatenate([wave, _undershoot(rng, sfreq_hz)])
-    field = _uneven(weights(_BLINK_FIELD), rng, 0.08)
+    field = uneven(_steeper(weights(_BLINK_FIELD), rng), rng, 0.08)
     return Patch("blink", "eyem", amplitude_uv * np.outer(field, wave), 0.0, duration_s)
 
 
@@ -82,13 +87,13 @@ def lateral_eye(
     """
     is_right = rng.random() < 0.5
     sign = {"right": 1.0, "left": -1.0}.get(direction, 1.0 if is_right else -1.0)
-    out_s, back_s = rng.uniform(0.04, 0.11, size=2)
+    out_s, back_s = rng.uniform(0.03, 0.14, size=2)
     duration_s = out_s + rng.uniform(0.3, 1.5) + back_s
     t = np.arange(round(duration_s * sfreq_hz)) / sfreq_hz
     ramp_out = 0.5 - 0.5 * np.cos(np.pi * np.clip(t / out_s, 0, 1))
     ramp_back = 0.5 + 0.5 * np.cos(np.pi * np.clip((t - duration_s + back_s) / back_s, 0, 1))
     leak = np.exp(-t / rng.uniform(1.5, 6.0))
-    field = _uneven(weights(_LATERAL_FIELD), rng, 0.08)
+    field = uneven(_steeper(weights(_LATERAL_FIELD), rng), rng, 0.08)
     samples = sign * amplitude_uv * np.outer(field, ramp_out * ramp_back * leak)
     measures = (Measure("direction", sign, "1"),)
     return Patch("lateral_eye", "", samples, 0.0, duration_s, measures)
@@ -100,22 +105,26 @@ def muscle(
     """Draw a burst of muscle activity over one of :data:`MUSCLES`, drawn where not given."""
     drawn = str(rng.choice(sorted(MUSCLES)))
     group = group or drawn
-    duration_s = float(np.clip(rng.lognormal(np.log(0.9), 0.5), 0.3, 3.0))
+    duration_s = float(np.clip(rng.lognormal(np.log(0.9), 0.55), 0.2, 3.0))
     n = round(duration_s * sfreq_hz)
     own, shared = rng.standard_normal((19, n)), rng.standard_normal(n)
-    noise = _shape_muscle(0.85 * own + 0.5 * shared, sfreq_hz, rng)
+    # few motor units fire apart and give a noise of heavy tails, many fuse to a normal one
+    units = rng.gamma(np.exp(rng.uniform(-1.5, 2.0)), size=n)
+    own, shared = own * units, shared * units
+    noise = muscle_noise(0.85 * own + 0.5 * shared, sfreq_hz, rng)
     u = np.arange(n) / n
     edge = min(0.25, 0.06 / duration_s)
     envelope = np.clip(np.minimum(u, 1 - u) / edge, 0, 1)
     knots = rng.gamma(6.0, 1 / 6, size=max(3, round(duration_s * 8)))
     envelope = envelope * np.interp(u, np.linspace(0, 1, len(knots)), knots)
-    field = _uneven(weights(MUSCLES[group]), rng, 0.15)
+    field = uneven(weights(MUSCLES[group]), rng, 0.15)
     samples = field[:, np.newaxis] * envelope * noise
     samples *= amplitude_uv / np.ptp(samples, axis=1).max()
     return Patch("muscle", "hfnoise", samples, 0.0, duration_s)
 
 
-def _shape_muscle(noise: FloatArray, sfreq_hz: float, rng: np.random.Generator) -> FloatArray:
+def muscle_noise(noise: FloatArray, sfreq_hz: float, rng: np.random.Generator) -> FloatArray:
+    """Return white noise, shape (n, n_times), with a muscle's spectrum."""
     n = noise.shape[-1]
     freqs = np.fft.rfftfreq(n, 1 / sfreq_hz)
     low, high = _MUSCLE_BAND_HZ
@@ -172,6 +181,6 @@ def heartbeat_uv(
     return np.asarray(amplitude_uv * np.outer(field, trace))
 
 
-def _uneven(field: FloatArray, rng: np.random.Generator, spread: float) -> FloatArray:
-    """Return a field whose electrodes differ a little from event to event, as skin contacts do."""
-    return np.asarray(field * (1 + spread * rng.standard_normal(len(field)).clip(-2, 2)))
+def _steeper(field: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Return a field that falls faster or slower with distance, as heads and eyes differ."""
+    return np.asarray(np.sign(field) * np.abs(field) ** rng.uniform(0.8, 1.5))

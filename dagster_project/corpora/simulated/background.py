@@ -55,12 +55,12 @@ def background_uv(
 ) -> FloatArray:
     """Draw ongoing activity, shape (19, n_times), uV against a distant reference."""
     ongoing = spatial_root(_SPATIAL_WIDTH_DEG) @ _coloured(rng, n_times, sfreq_hz, traits.exponent)
-    ongoing *= traits.rms_uv * _modulation(rng, n_times, sfreq_hz, 0.25)
-    beta = _narrow(rng, 6, n_times, sfreq_hz, rng.uniform(17, 23), 3.0)
+    ongoing *= traits.rms_uv * modulation(rng, n_times, sfreq_hz, 0.25)
+    beta = narrow_band(rng, 6, n_times, sfreq_hz, rng.uniform(17, 23), 3.0)
     fields = np.stack(
         [field_of(focus_near(c, rng), 40.0) for c in ("F3", "F4", "Fz", "C3", "C4", "Cz")], axis=1
     )
-    ongoing += traits.beta_uv * _modulation(rng, n_times, sfreq_hz, 0.4) * (fields @ beta)
+    ongoing += traits.beta_uv * modulation(rng, n_times, sfreq_hz, 0.4) * (fields @ beta)
     ongoing += traits.noise_uv * rng.standard_normal((19, n_times))
     return ongoing
 
@@ -92,7 +92,7 @@ def posterior_rhythm_uv(
     ndarray, shape (19, n_times)
     """
     n_times = len(is_closed)
-    left, right, shared = _narrow(rng, 3, n_times, sfreq_hz, frequency_hz, _ALPHA_WIDTH_HZ)
+    left, right, shared = narrow_band(rng, 3, n_times, sfreq_hz, frequency_hz, _ALPHA_WIDTH_HZ)
     spread = weights(
         {"O1": 1.0, "O2": 1.0, "P7": 0.7, "P8": 0.7, "P3": 0.75, "P4": 0.75, "Pz": 0.7, "T7": 0.25,
          "T8": 0.25, "C3": 0.25, "Cz": 0.25, "C4": 0.25, "F3": 0.1, "Fz": 0.1, "F4": 0.1}
@@ -103,7 +103,7 @@ def posterior_rhythm_uv(
     rhythm = 0.6 * own + 0.8 * shared
     # a narrow-band noise of rms 1 reaches about 2.8 peak to peak in its typical bursts
     gate = _smooth(0.06 + 0.94 * is_closed, _OPENING_S, sfreq_hz)
-    gate = gate * _modulation(rng, n_times, sfreq_hz, 0.3)
+    gate = gate * modulation(rng, n_times, sfreq_hz, 0.3)
     return np.asarray(amplitude_uv / 2.8 * spread[:, np.newaxis] * gate * rhythm)
 
 
@@ -123,7 +123,7 @@ def _coloured(
     return np.asarray(signal / expected)
 
 
-def _narrow(
+def narrow_band(
     rng: np.random.Generator,
     n_signals: int,
     n_times: int,
@@ -131,6 +131,7 @@ def _narrow(
     centre_hz: float,
     width_hz: float,
 ) -> FloatArray:
+    """Return narrow-band noise of RMS 1, shape (n_signals, n_times)."""
     freqs = np.fft.rfftfreq(n_times, 1 / sfreq_hz)
     gain = np.exp(-0.5 * ((freqs - centre_hz) / width_hz) ** 2)
     shape = (n_signals, len(freqs))
@@ -139,7 +140,7 @@ def _narrow(
     return np.asarray(np.fft.irfft(spectrum, n_times, axis=-1) / expected)
 
 
-def _modulation(
+def modulation(
     rng: np.random.Generator, n_times: int, sfreq_hz: float, spread: float
 ) -> FloatArray:
     """Return a positive gain around 1 that wanders over a few seconds, shape (n_times,)."""

@@ -83,6 +83,11 @@ def weights(by_channel: dict[str, float]) -> FloatArray:
     return field
 
 
+def uneven(field: FloatArray, rng: np.random.Generator, spread: float = 0.06) -> FloatArray:
+    """Return a field whose electrodes differ a little from event to event, as skin contacts do."""
+    return np.asarray(field * (1 + spread * rng.standard_normal(len(field)).clip(-2, 2)))
+
+
 @cache
 def reference_matrix(name: str) -> FloatArray:
     """Return the matrix that turns potentials against a distant point into recorded ones.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dagster_project.corpora.simulated.geometry import FloatArray
 from detectors.types import CANONICAL19, ExpertEvent, Measure
 
-SOURCE = "simulator@1"
+SOURCE = "simulator@2"
 """Source id of every planted event; raised whenever shapes or truth can change."""
 
 _LISTED_SHARE = 0.1
@@ -115,17 +115,32 @@ def plant_into(
     data_uv[:, first:last] += samples
     lead = onset - first
     core = samples[:, lead : lead + max(1, round(patch.duration_s * sfreq_hz))]
-    return _truth(patch, core, onset / sfreq_hz)
+    return truth_of(patch, core, onset / sfreq_hz)
 
 
-def _truth(patch: Patch, core_uv: FloatArray, t0_s: float) -> ExpertEvent:
+def truth_of(
+    patch: Patch, core_uv: FloatArray, t0_s: float, listed_uv: float = _LISTED_UV
+) -> ExpertEvent:
+    """Return the truth of a patch from its samples between foot and foot, after re-referencing.
+
+    Parameters
+    ----------
+    patch
+        The event.
+    core_uv
+        Shape (19, n), what was added to the recording between onset and end.
+    t0_s
+        Onset.
+    listed_uv
+        Rows of smaller peak-to-peak are not listed.
+    """
     # the foot is zero by construction, so peak-to-peak is measured with it included
     high, low = core_uv.max(axis=1).clip(min=0.0), core_uv.min(axis=1).clip(max=0.0)
     p2p = high - low
     listed = [
         i
         for i in np.argsort(-p2p, kind="stable")
-        if p2p[i] >= max(_LISTED_UV, _LISTED_SHARE * p2p.max())
+        if p2p[i] >= max(listed_uv, _LISTED_SHARE * p2p.max())
     ]
     per_channel: list[Measure] = []
     for i in listed:

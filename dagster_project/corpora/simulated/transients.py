@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from dagster_project.corpora.simulated.geometry import FloatArray, field_of, focus_near
+from dagster_project.corpora.simulated.geometry import FloatArray, field_of, focus_near, uneven
 from dagster_project.corpora.simulated.patch import Patch
 from detectors.types import Measure
 
-SPIKE_S = (0.026, 0.069)
-SHARP_S = (0.072, 0.19)
-COMPLEX_SLOW_S = (0.17, 0.40)
-SPINDLE_S = (0.55, 1.9)
-SPINDLE_HZ = (11.2, 15.8)
-KCOMPLEX_S = (0.55, 1.3)
+SPIKE_S = (0.022, 0.069)
+SHARP_S = (0.071, 0.199)
+COMPLEX_SLOW_S = (0.16, 0.48)
+SPINDLE_S = (0.5, 2.8)
+SPINDLE_HZ = (11.0, 16.0)
+KCOMPLEX_S = (0.5, 1.9)
 SLOW_WAVE_S = (0.5, 1.6)
-VERTEX_S = (0.10, 0.28)
+VERTEX_S = (0.10, 0.35)
 
 
 def spike(
@@ -55,9 +55,9 @@ def spike_wave(
     width_deg
         Width of the field; None draws a focal one. Generalised discharges pass a wide one.
     """
-    spike_s = rng.uniform(0.035, 0.105)
+    spike_s = rng.uniform(0.025, 0.14)
     slow_s = rng.uniform(*COMPLEX_SLOW_S)
-    ratio = rng.uniform(0.45, 1.05)
+    ratio = rng.uniform(0.4, 1.3)
     polarity = -1.0 if rng.random() < 0.93 else 1.0
     notch = rng.uniform(0.0, 0.35)
     fast = _pointed(spike_s, sfreq_hz, rng)
@@ -69,8 +69,8 @@ def spike_wave(
     slow[:n_notch] -= notch * np.sin(np.pi * np.arange(n_notch) / n_notch)
     wave = polarity * np.concatenate([fast, slow])
     wave *= amplitude_uv / np.ptp(wave)
-    width = rng.uniform(26, 42) if width_deg is None else width_deg
-    field = field_of(focus_near(focus, rng), width)
+    width = rng.uniform(20, 46) if width_deg is None else width_deg
+    field = uneven(field_of(focus_near(focus, rng), width), rng)
     measures = (Measure("spike_s", round(spike_s, 4), "s"),)
     return Patch("spsw", "spsw", np.outer(field, wave), 0.0, len(wave) / sfreq_hz, measures)
 
@@ -82,19 +82,20 @@ def spindle(
 
     Without a focus the slower ones lie more frontal, as in adults.
     """
-    f_hz = float(np.clip(rng.normal(13.2, 0.9), *SPINDLE_HZ))
+    typical_hz, any_hz = rng.normal(13.2, 0.9), rng.uniform(*SPINDLE_HZ)
+    f_hz = float(np.clip(typical_hz if rng.random() < 0.6 else any_hz, *SPINDLE_HZ))
     if not focus:
         slow_ones, fast_ones = ("Fz", "Cz", "F3", "F4"), ("Cz", "Cz", "C3", "C4", "Pz")
         focus = str(rng.choice(slow_ones if f_hz < 12.2 else fast_ones))
-    duration_s = float(np.clip(rng.lognormal(np.log(0.9), 0.3), *SPINDLE_S))
+    duration_s = float(np.clip(rng.lognormal(np.log(0.95), 0.38), *SPINDLE_S))
     t = np.arange(round(duration_s * sfreq_hz)) / sfreq_hz
-    u = (t / duration_s) ** rng.uniform(0.8, 1.25)
-    envelope = np.sin(np.pi * u) ** rng.uniform(0.55, 0.95)
+    u = (t / duration_s) ** rng.uniform(0.65, 1.5)
+    envelope = np.sin(np.pi * u) ** rng.uniform(0.5, 1.9)
     ripple = 1.0 + 0.12 * np.sin(2 * np.pi * rng.uniform(1.0, 2.5) * t + rng.uniform(0, 6.28))
-    drift_hz = rng.uniform(-0.8, 0.2)
+    drift_hz = rng.uniform(-1.2, 0.5) / max(duration_s, 1.0)
     phase = 2 * np.pi * (f_hz * t + 0.5 * drift_hz * t**2) + rng.uniform(0, 2 * np.pi)
     lag = rng.normal(0.0, 0.25, size=(19, 1))
-    field = field_of(focus_near(focus, rng), rng.uniform(34, 50))
+    field = uneven(field_of(focus_near(focus, rng), rng.uniform(22, 54)), rng)
     samples = field[:, np.newaxis] * envelope * ripple * np.sin(phase + lag)
     samples *= amplitude_uv / np.ptp(samples, axis=1).max()
     return Patch(
@@ -106,17 +107,17 @@ def kcomplex(
     rng: np.random.Generator, sfreq_hz: float, amplitude_uv: float, focus: str = "Fz"
 ) -> Patch:
     """Draw a K-complex: sharp negative, then slower positive, frontal maximum (AASM)."""
-    duration_s = float(np.clip(rng.lognormal(np.log(0.8), 0.22), *KCOMPLEX_S))
+    duration_s = float(np.clip(rng.lognormal(np.log(0.82), 0.3), *KCOMPLEX_S))
     n = round(duration_s * sfreq_hz)
-    n_neg = round(n * rng.uniform(0.28, 0.45))
+    n_neg = round(n * rng.uniform(0.22, 0.5))
     u = np.arange(n_neg) / n_neg
-    rise = rng.uniform(0.3, 0.5)
-    negative = _two_flanks(u, rise, rng.uniform(1.0, 1.7))
+    rise = rng.uniform(0.28, 0.6)
+    negative = _rounded(_two_flanks(u, rise, rng.uniform(0.9, 1.8)), rng)
     v = np.arange(n - n_neg) / (n - n_neg)
-    positive = rng.uniform(0.45, 1.0) * np.sin(np.pi * v ** rng.uniform(0.7, 1.0)) ** 1.2
+    positive = rng.uniform(0.35, 1.1) * np.sin(np.pi * v ** rng.uniform(0.7, 1.0)) ** 1.2
     wave = np.concatenate([-negative, positive])
     wave *= amplitude_uv / np.ptp(wave)
-    field = field_of(focus_near(focus, rng), rng.uniform(45, 62))
+    field = uneven(field_of(focus_near(focus, rng), rng.uniform(28, 64)), rng)
     return Patch("kcomplex", "Kcomplex", np.outer(field, wave), 0.0, duration_s)
 
 
@@ -181,7 +182,7 @@ def _discharge(
     before = _side_phase(rng, duration_s * rng.uniform(0.4, 0.8), sfreq_hz, 0.35, (0.1, 0.25))
     after = _side_phase(rng, duration_s * rng.uniform(0.8, 1.6), sfreq_hz, 0.7, (0.12, 0.42))
     wave = polarity * amplitude_uv * np.concatenate([-before, main, -after])
-    field = field_of(focus_near(focus, rng), rng.uniform(24, 40))
+    field = uneven(field_of(focus_near(focus, rng), rng.uniform(16, 42)), rng)
     return Patch(kind, kind, np.outer(field, wave), len(before) / sfreq_hz, duration_s)
 
 
@@ -200,12 +201,18 @@ def _side_phase(
 def _pointed(duration_s: float, sfreq_hz: float, rng: np.random.Generator) -> FloatArray:
     """Return a pointed wave of height 1, zero at both feet, mostly steeper on its first flank."""
     n = max(3, round(duration_s * sfreq_hz))
-    rise = rng.uniform(0.28, 0.44) if rng.random() < 0.8 else rng.uniform(0.44, 0.6)
+    rise = rng.uniform(0.2, 0.44) if rng.random() < 0.75 else rng.uniform(0.44, 0.65)
     u = (np.arange(n) + 0.5) / n
-    wave = _two_flanks(u, rise, rng.uniform(1.0, 1.6))
+    wave = _rounded(_two_flanks(u, rise, rng.uniform(0.8, 2.0)), rng)
     return np.asarray(wave / wave.max())
 
 
 def _two_flanks(u: FloatArray, rise: float, power: float) -> FloatArray:
     flank = np.where(u < rise, u / rise, (1 - u) / (1 - rise))
     return np.asarray(np.clip(flank, 0.0, 1.0) ** power)
+
+
+def _rounded(wave: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Return a wave whose corners are rounded off in half of the cases, as real ones often are."""
+    share = rng.uniform(0.1, 1.0) if rng.random() < 0.5 else 0.0
+    return np.asarray((1 - share) * wave + share * np.sin(0.5 * np.pi * wave) ** 2)

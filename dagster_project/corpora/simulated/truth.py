@@ -1,7 +1,7 @@
 """The truth sidecar: every planted event of a recording, written beside it and read back.
 
 One :class:`~detectors.types.ExpertEvent` per event, times in seconds of the recording, source
-``simulator@1``. What an event's measures hold:
+``simulator@2``. What an event's measures hold:
 
 ``duration_s``
     Foot to foot, so that a reader of a part of the recording knows whether it sees all of it.
