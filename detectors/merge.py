@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from detectors._rule_common import Limit
-from detectors.artifacts import HIDING_KINDS, hiding_rows
+from detectors.artifacts import hiding_rows
 from detectors.epileptiform import EPILEPTIFORM, PATTERNS, proven_findings, ruled_kinds
 from detectors.guard import guarded
 from detectors.montage import side_and_region
@@ -33,6 +33,7 @@ from detectors.types import (
     WaveformEvent,
     why_short,
 )
+from detectors.usable import covered_s, hiding, usable_by_row
 from detectors.vocabulary import KINDS, WAVEFORMS
 
 _Item = TypeVar("_Item", Finding, Judgement, WaveformEvent)
@@ -198,14 +199,19 @@ def merge_shard(
     pages = []
     for row in segments:
         schema = ChannelSchema.parse(row["channel_schema"])
-        recorded = tuple(n for n, there in zip(schema.ch_names, row["mask"], strict=True) if there)
-        pages.append(Page(row["segment_id"], schema, recorded, row["recorded_s"]))
+        pages.append(Page(row["segment_id"], schema, recorded_names(row), row["recorded_s"]))
     rules = RuleResult(
         tuple(finding_from_row(row) for row in findings),
         tuple(judgement_from_row(row) for row in judgements),
     )
     seen = [event_from_row(row) for row in boxes]
     return merge_findings(pages, rules, seen, detector=detector, batches=batches)
+
+
+def recorded_names(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the recorded rows of a ``segments`` row."""
+    names = ChannelSchema.parse(row["channel_schema"]).ch_names
+    return tuple(name for name, there in zip(names, row["mask"], strict=True) if there)
 
 
 def _by_segment(pages: Sequence[Page], items: Iterable[_Item]) -> dict[str, list[_Item]]:
@@ -303,7 +309,7 @@ def _masked(finding: Finding, active: Sequence[Finding]) -> Finding:
     covered = 0.0
     for name in finding.channels:
         spans = sorted((g.t0_s, g.t1_s) for g in stronger if name in hiding_rows(g))
-        covered += _union(spans, finding.t0_s, finding.t1_s)
+        covered += covered_s(spans, finding.t0_s, finding.t1_s)
     if covered < LIMITS["mask_share"].value * length * len(finding.channels):
         return finding
 
@@ -325,16 +331,6 @@ def _hides(strong: Finding, weak: Finding) -> bool:
     # the discharges a pattern is made of do not hide it
     is_part = weak.kind in PATTERNS and _FAMILY[strong.kind] == "epileptiform"
     return not is_part and (strong.kind != "mains" or weak.kind == "muscle")
-
-
-def _union(spans: Iterable[tuple[float, float]], low: float, high: float) -> float:
-    """Length of the union of sorted spans inside ``[low, high)``."""
-    total, reached = 0.0, low
-    for start, stop in spans:
-        start, stop = max(start, reached), min(stop, high)
-        total += max(0.0, stop - start)
-        reached = max(reached, stop)
-    return total
 
 
 def _judge(
@@ -381,18 +377,8 @@ def _hidden(page: Page, kind: str, findings: Sequence[Finding]) -> str:
     """Why an absence cannot be claimed although the kind was looked for, or ``""``."""
     if _FAMILY[kind] == "background":
         return ""
-    strong = [
-        f
-        for f in findings
-        if f.kind in HIDING_KINDS
-        and not is_masked(f)
-        and KINDS[f.kind].priority > KINDS[kind].priority
-    ]
-    usable = {
-        name: SEGMENT_S
-        - _union(sorted((f.t0_s, f.t1_s) for f in strong if name in hiding_rows(f)), 0.0, SEGMENT_S)
-        for name in page.recorded
-    }
+    strong = hiding(findings, KINDS[kind].priority)
+    usable = usable_by_row(page.recorded, strong)
     for group in _NEEDED_ROWS.get(kind, ()):
         if page.schema.is_referential and max((usable.get(r, 0.0) for r in group), default=0) < 1:
             return f"no usable second on {'/'.join(sorted(group))}"

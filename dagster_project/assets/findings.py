@@ -3,7 +3,7 @@
 Definitions and thresholds are in ``detectors``; here they are only run, stored and reported.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -21,11 +21,12 @@ from dagster_project.resources import Workspace
 from dagster_project.review.marks import MarkBook
 from dagster_project.review.pages import write_review
 from dagster_project.tables.store import TableStore
-from detectors.merge import merge_shard
+from detectors.merge import merge_shard, recorded_names
 from detectors.rows import event_row, finding_row, judgement_row
 from detectors.rules import rule_findings as apply_rules
 from detectors.spectra import spectral_features as measure_spectra
-from detectors.types import RuleResult, SegmentBatch
+from detectors.types import Finding, RuleResult, SegmentBatch
+from detectors.usable import usable_row
 
 _FINDINGS = Grain("findings", ("polars", "parquet"))
 _RULES_CODE = ("detectors/rules.py", "detectors/spectra.py")
@@ -114,8 +115,9 @@ def findings(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Mate
     """Merge rules and detector: mask by priority, prune what stands alone, group what belongs."""
     store, shard = workspace.store(), context.partition_key
     with translated():
+        pages = store.read("segments", shard, _PAGE_COLUMNS).to_dicts()
         found = merge_shard(
-            store.read("segments", shard, _PAGE_COLUMNS).to_dicts(),
+            pages,
             store.read("rule_findings", shard).to_dicts(),
             store.read("rule_judgements", shard).to_dicts(),
             store.read("waveform_events", shard).to_dicts(),
@@ -125,7 +127,10 @@ def findings(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Mate
     result = write(
         workspace,
         shard,
-        _finding_tables("findings", "judgements", found),
+        {
+            **_finding_tables("findings", "judgements", found),
+            "usable_seconds": usable_rows(pages, found.findings),
+        },
         provenance={
             "code": provenance.code_version(*_MERGE_CODE),
             **provenance.inputs(
@@ -173,6 +178,24 @@ def _finding_tables(findings: str, judgements: str, found: RuleResult) -> dict[s
         findings: [finding_row(f) for f in found.findings],
         judgements: [judgement_row(j) for j in found.judgements],
     }
+
+
+def usable_rows(
+    pages: Sequence[Mapping[str, Any]], found: Iterable[Finding]
+) -> list[dict[str, Any]]:
+    """Return the rows of table ``usable_seconds``, a row per page in the given order."""
+    by_page: dict[str, list[Finding]] = {page["segment_id"]: [] for page in pages}
+    for finding in found:
+        by_page[finding.segment_id].append(finding)
+    return [
+        usable_row(
+            page["segment_id"],
+            recorded_names(page),
+            page["recorded_s"],
+            by_page[page["segment_id"]],
+        )
+        for page in pages
+    ]
 
 
 def _finding_metadata(found: RuleResult) -> dict[str, Any]:

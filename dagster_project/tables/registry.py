@@ -289,6 +289,13 @@ _ALL = (
           ("finding_id",), FINDINGS, upstream=("rule_findings", "waveform_events")),
     Table("judgements", "Present, absent or not judged, per segment and kind, after the merge.",
           ("judgement_id",), JUDGEMENTS, asset="findings"),
+    Table("usable_seconds", "What every page's statements rest on: seconds per row free of artifacts.",
+          ("segment_id",), (
+              SEGMENT_ID,
+              Column("channels", "list<string>", "recorded rows"),
+              Column("usable_s", "list<float32>", "seconds no artifact hides, by row", "s"),
+              Column("hidden_by", "list<string>", "kinds that hide the rest, by row"),
+          ), asset="findings"),
     Table("review_marks", "What people said of findings on the review page: `neurogloss review`.",
           ("segment_id", "finding_id", "reviewer"), REVIEW_MARKS, upstream=("findings",)),
     Table("captions", "Rule captions; every sentence carries the ids behind it.",
