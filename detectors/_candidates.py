@@ -97,17 +97,35 @@ def candidates_of(
 ) -> list[Candidate]:
     """Search every page and join what the detector boxed there."""
     out = []
-    for place in range(len(rows.data_uv)):
+    for place in range(len(rows.good)):
         segment_id = batch.segment_ids[start + place]
         if not batch.is_whole[start + place]:
             continue
         page = search(rows, place, float(batch.band_hz[start + place, 1]))
         fits = page.candidates() if page else []
-        groups = _grouped(rows.data_uv[place], boxes[segment_id], fits)
-        for fit, group in groups:
-            shown = fit or _fit_of(page, rows, place, group)
-            out.append(Candidate(segment_id, shown, fit is not None, tuple(group)))
+        if boxes[segment_id]:
+            out += _with_boxes(segment_id, page, rows, place, boxes[segment_id], fits)
+        else:
+            out += [Candidate(segment_id, fit, True, ()) for fit in fits]
     return out
+
+
+def _with_boxes(
+    segment_id: str,
+    page: Search | None,
+    rows: Rows,
+    place: int,
+    boxes: Sequence[WaveformEvent],
+    fits: Sequence[Fit],
+) -> list[Candidate]:
+    """Join what the rule found on one page and the detector's boxes there."""
+    x_uv = rows.page_uv(place)
+    groups = _grouped(x_uv, boxes, fits)
+    alone = iter(_fits_of(page, rows, x_uv, place, [group for fit, group in groups if not fit]))
+    return [
+        Candidate(segment_id, fit or next(alone), fit is not None, tuple(group))
+        for fit, group in groups
+    ]
 
 
 def _grouped(
@@ -140,16 +158,25 @@ def _grouped(
     return [(fit, group) for _, fit, group in groups]
 
 
-def _fit_of(page: Search | None, rows: Rows, place: int, boxes: Sequence[WaveformEvent]) -> Fit:
-    """Measure what the detector alone boxed; the strongest box says where."""
-    row = ROW[boxes[0].channel]
-    x_uv = rows.data_uv[place, row]
-    sample = box_peak(x_uv, second_difference(x_uv), boxes[0].t0_s, boxes[0].t1_s)
+def _fits_of(
+    page: Search | None,
+    rows: Rows,
+    x_uv: np.ndarray,
+    place: int,
+    groups: Sequence[Sequence[WaveformEvent]],
+) -> list[Fit]:
+    """Measure what the detector alone boxed; the strongest box of each group says where."""
+    asked = []
+    for boxes in groups:
+        row = ROW[boxes[0].channel]
+        bend_uv = second_difference(x_uv[row])
+        sample = box_peak(x_uv[row], bend_uv, boxes[0].t0_s, boxes[0].t1_s)
+        own = [ROW[box.channel] for box in boxes]
+        near = np.flatnonzero(ADJACENT[own].any(axis=0)).tolist()
+        asked.append((row, sample, sorted({*own, *near})))
     if page is None:
-        return lone_fit(rows, place, row, sample)
-    own = [ROW[box.channel] for box in boxes]
-    near = np.flatnonzero(ADJACENT[own].any(axis=0)).tolist()
-    return page.nearest(sample, sorted({*own, *near}))
+        return [lone_fit(rows, place, row, sample) for row, sample, _ in asked]
+    return page.nearest([(sample, near) for _, sample, near in asked])
 
 
 def _leads(peak_s: float, box: WaveformEvent) -> bool:

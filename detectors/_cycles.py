@@ -32,6 +32,8 @@ LIMITS: dict[str, Limit] = {
     "phase_share": Limit(0.2, "1", "engineering default: a phase reaches this share of the largest"),
     "plus_fast": Limit(2.0, "1", "engineering default: fast activity in the waves over between"),
     "plus_rhythm": Limit(0.6, "1", "engineering default: what the mean cycle leaves repeats itself"),
+    "slow_low_hz": Limit(0.6, "Hz", f"{_A21}: six cycles on 10 s"),
+    "slow_high_hz": Limit(6.0, "Hz", "engineering default: delta and what shapes its waves"),
     "evolve_hz": Limit(0.5, "Hz", f"{_A21}: each of two changes in one direction"),
     "evolve_cycles": Limit(3, "cycles", f"{_A21}: each held as long"),
 }  # fmt: skip
@@ -98,84 +100,25 @@ def follow(x_uv: Floats, rate_hz: float) -> Run | None:
     rate_hz
         About how often it repeats itself.
     """
-    x = x_uv - x_uv.mean()
-    cycle = SLOW_HZ / rate_hz
-    half = max(round(0.5 * cycle), 2)
-    template = _window(x, int(np.argmax(np.abs(x[half:-half]))) + half, half)
-    marks = np.zeros(0, dtype=np.intp)
-    for _ in range(3):
-        likeness = _likeness(x, template)
-        marks = _chain(likeness, cycle)
-        if len(marks) < LIMITS["cycles"].value:
-            return None
-        cycle = float(np.median(np.diff(marks)))
-        half = max(round(0.5 * cycle), 2)
-        inside = marks[(marks >= half) & (marks < len(x) - half)]
-        template = np.mean([_window(x, int(m), half) for m in inside], axis=0)
+    from detectors import _repeat_kernels
+
+    marks, cycle, alike, lead = _repeat_kernels.follow(
+        x_uv - x_uv.mean(),
+        SLOW_HZ / rate_hz,
+        round(LIMITS["cycles"].value),
+        LIMITS["one_alike"].value,
+        LIMITS["one_size"].value,
+    )
+    if not marks.size:
+        return None
     cycles = np.diff(marks)
     change = np.abs(np.diff(cycles)) / cycles[:-1]
     steady = float((change < LIMITS["cycle_change"].value).mean())
     if steady <= LIMITS["steady_share"].value:
         return None
-    lead = int(np.argmax(np.abs(template - np.median(template)))) - half
     times = np.clip((marks + lead) / SLOW_HZ, 0.0, SEGMENT_S - 1.0 / SLOW_HZ)
     spread = float(np.std(cycles) / np.mean(cycles))
-    return Run(times, cycle / SLOW_HZ, _alike(x, marks, half), steady, spread)
-
-
-def _alike(x: Floats, marks: NDArray[np.intp], half: int) -> float:
-    """Correlate every cycle with the mean of the others: none speaks for itself."""
-    inside = marks[(marks >= half) & (marks < len(x) - half)]
-    cycles = np.stack([_window(x, int(m), half) for m in inside])
-    cycles = cycles - cycles.mean(axis=1, keepdims=True)
-    others = cycles.sum(axis=0) - cycles
-    size = np.linalg.norm(cycles, axis=1) * np.linalg.norm(others, axis=1)
-    return float(((cycles * others).sum(axis=1) / np.maximum(size, 1e-9)).mean())
-
-
-def _window(x: Floats, at: int, half: int) -> Floats:
-    return np.asarray(x[max(at - half, 0) : at + half])
-
-
-def _likeness(x: Floats, template: Floats) -> Floats:
-    """Correlate the row with a template centred on every sample; 0 where the wave is too small."""
-    n = len(template)
-    wave, ones = template - template.mean(), np.ones(n)
-
-    def summed(y: Floats, kernel: Floats) -> Floats:
-        return np.correlate(np.pad(y, n // 2), kernel, "valid")[: len(x)]
-
-    there = np.ones(len(x))
-    count, total = summed(there, ones), summed(x, ones)
-    # beyond the page neither row nor template counts
-    shared = summed(x, wave) - total / count * summed(there, wave)
-    size = np.sqrt(np.maximum(summed(x**2, ones) - total**2 / count, 0.0))
-    own = np.sqrt(summed(there, wave**2))
-    is_small = shared < LIMITS["one_size"].value * own**2
-    return np.where(is_small, 0.0, shared / np.maximum(size * own, 1e-9))
-
-
-def _chain(likeness: Floats, cycle: float) -> NDArray[np.intp]:
-    """Step from the best cycle both ways to the next that looks alike."""
-    best = int(np.argmax(likeness))
-    marks = [best]
-    for way in (1, -1):
-        at = best
-        while True:
-            low, high = round(at + way * 0.5 * cycle), round(at + way * 1.6 * cycle)
-            low, high = sorted((low, high))
-            low, high = max(low, 0), min(high, len(likeness) - 1)
-            if high - low < 1:
-                break
-            # the nearest cycle that is nearly the most alike, not one two cycles on
-            part = likeness[low : high + 1]
-            near = np.abs(np.arange(low, high + 1) - at) / cycle - 1.0
-            step = low + int(np.argmax(part - 0.2 * np.abs(near)))
-            if likeness[step] < LIMITS["one_alike"].value or step == at:
-                break
-            marks.append(step)
-            at = step
-    return np.array(sorted(marks), dtype=np.intp)
+    return Run(times, cycle / SLOW_HZ, alike, steady, spread)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +247,30 @@ def _fast_ratio(x_uv: Floats, run: Run) -> float:
     if outside.size < SFREQ_HZ:
         return 1.0
     return float(fast[start:stop].std() / max(outside.std(), 1e-9))
+
+
+def explained_share(x_uv: Floats, mean_uv: Floats, run: Run) -> float:
+    """Return the share of the page's slow activity that the mean cycle, at every mark, makes up.
+
+    Parameters
+    ----------
+    x_uv
+        Shape (N_TIMES,): the leading row.
+    mean_uv
+        Its mean cycle, the mark in the middle.
+    run
+        The cycles.
+    """
+    hz = np.fft.rfftfreq(len(x_uv), 1 / SFREQ_HZ)
+    is_slow = (hz >= LIMITS["slow_low_hz"].value) & (hz <= LIMITS["slow_high_hz"].value)
+    half = len(mean_uv) // 2
+    made = np.zeros(len(x_uv) + 2 * half)
+    for mark in np.round(run.marks_s * SFREQ_HZ).astype(int).tolist():
+        made[mark : mark + 2 * half] = mean_uv - mean_uv.mean()
+    there, rest = (
+        np.abs(np.fft.rfft(y)[is_slow]) ** 2 for y in (x_uv, x_uv - made[half : half + len(x_uv)])
+    )
+    return 1.0 - float(rest.sum()) / max(float(there.sum()), 1e-9)
 
 
 def _rest_rhythm(x_uv: Floats, run: Run) -> bool:

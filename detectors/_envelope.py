@@ -30,48 +30,35 @@ def band_spectrum(rows_uv: NDArray[np.float32]) -> NDArray[np.complex64]:
     return spectrum
 
 
-def analytic(
-    spectrum: NDArray[np.complex64], low_hz: float, high_hz: float
+def analytic_each(
+    spectrum: NDArray[np.complex64], low_hz: NDArray[np.float64], high_hz: NDArray[np.float64]
 ) -> NDArray[np.complex64]:
-    """Return the analytic signal of one band at :data:`RATE_HZ`, shifted down by ``low_hz``.
+    """Return analytic signals at :data:`RATE_HZ`, each page in a band of its own.
 
-    Its absolute value is the envelope (zero to peak, microvolts); the edges of the band are cosine
-    ramps of 0.5 Hz.
+    They are shifted down by about ``low_hz``. The absolute value is the envelope (zero to peak,
+    microvolts); the edges of a band are cosine ramps of 0.5 Hz.
 
     Parameters
     ----------
     spectrum
-        From :func:`band_spectrum`.
+        From :func:`band_spectrum`, shape (n, n_rows, n_freqs).
     low_hz, high_hz
-        The band; at most 25 Hz wide.
+        Shape (n,); bands of the same width, at most 24 Hz.
     """
     from scipy import fft
 
-    first, last = round((low_hz - 0.25) * SEGMENT_S), round((high_hz + 0.25) * SEGMENT_S)
-    freqs = np.arange(first, last + 1) / SEGMENT_S
-    ramp = np.clip(np.minimum(freqs - low_hz, high_hz - freqs) * 2 + 0.5, 0, 1)
-    gain = (0.5 - 0.5 * np.cos(np.pi * ramp)).astype(np.float32)
+    first = np.round((low_hz - 0.25) * SEGMENT_S).astype(int)
+    width = int(np.max(np.ceil((high_hz - low_hz + 0.5) * SEGMENT_S), initial=0)) + 2
+    at = first[:, None] + np.arange(width)
+    freqs = at / SEGMENT_S
+    ramp = np.minimum(freqs - low_hz[:, None], high_hz[:, None] - freqs) * 2 + 0.5
+    gain = (0.5 - 0.5 * np.cos(np.pi * np.clip(ramp, 0, 1))).astype(np.float32)
     part = np.zeros((*spectrum.shape[:-1], _POINTS), dtype=np.complex64)
-    part[..., : freqs.size] = spectrum[..., first : last + 1] * gain
+    part[..., :width] = np.take_along_axis(spectrum, at[:, None], -1) * gain[:, None]
     signal: NDArray[np.complex64] = fft.ifft(part, axis=-1, workers=1) * np.float32(
         2 * _POINTS / N_TIMES
     )
     return signal
-
-
-def band_envelope(
-    rows_uv: NDArray[np.float32], low_hz: float, high_hz: float
-) -> tuple[NDArray[np.float32], float]:
-    """Return the envelope of rows within a band and its rate.
-
-    Parameters
-    ----------
-    rows_uv
-        Shape (n_rows, N_TIMES).
-    low_hz, high_hz
-        The band.
-    """
-    return np.abs(analytic(band_spectrum(rows_uv), low_hz, high_hz)), RATE_HZ
 
 
 def filter_band(

@@ -48,8 +48,11 @@ def _filtered(s: NDArray[np.float32], taps: NDArray[np.float32], out: NDArray[np
         tap = taps[k]
         if tap == 0.0:
             continue
-        for t in range(max(0, -shift), min(n, n - shift)):
-            out[t] += tap * s[t + shift]
+        low, high = max(0, -shift), min(n, n - shift)
+        # slices, as indices that could be negative would keep the loop from being vectorised
+        into, part = out[low:high], s[low + shift : high + shift]
+        for t in range(high - low):
+            into[t] += tap * part[t]
         for t in range(0, max(0, -shift)):
             out[t] += tap * s[0]
         for t in range(min(n, n - shift), n):
@@ -230,8 +233,9 @@ def own_steps(
     weight = np.empty(n_rows, dtype=np.float32)
     for p in range(n_pages):
         for i in range(n_rows):
-            for t in range(1, n - 1):
-                moves[i, t] = slow[p, i, t + 1] - slow[p, i, t - 1]
+            into, after, before = moves[i, 1 : n - 1], slow[p, i, 2:], slow[p, i, : n - 2]
+            for t in range(n - 2):
+                into[t] = after[t] - before[t]
         _covariance(moves, kept, own)
         _shrink(own, live[p], prior, settings, scale[p])
         _inverse(own)

@@ -1,7 +1,7 @@
-"""Compiled extremes of bipolar rows, cell by cell.
+"""Compiled extremes of bipolar rows, cell by cell, and moving means of slow rows.
 
-Imported inside :func:`detectors.voltage.longitudinal_cells` only, so that loading the definitions of
-the graph stays free of numba.
+Imported inside functions of :mod:`detectors.voltage` and :mod:`detectors.continuity` only, so that
+loading the definitions of the graph stays free of numba.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+_FAST = {"nnan", "ninf", "nsz", "reassoc", "contract"}
 
-@njit(cache=True, nogil=True)
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
 def bipolar_cells(
     data_uv: NDArray[np.float32],
     first: NDArray[np.intp],
@@ -43,6 +45,25 @@ def bipolar_cells(
                     largest = max(largest, v)
                 low[i, k, c] = smallest
                 high[i, k, c] = largest
+
+
+@njit(cache=True, nogil=True)
+def second_p2p(
+    low: NDArray[np.float32], high: NDArray[np.float32], out: NDArray[np.float32]
+) -> None:
+    """Fill the peak-to-peak of whole seconds.
+
+    ``low``, ``high`` (n, n_rows, n_cells), ``out`` (n, n_rows, n_seconds).
+    """
+    run = low.shape[2] // out.shape[2]
+    for i in range(out.shape[0]):
+        for k in range(out.shape[1]):
+            for s in range(out.shape[2]):
+                smallest, largest = low[i, k, s * run], high[i, k, s * run]
+                for c in range(s * run + 1, (s + 1) * run):
+                    smallest = min(smallest, low[i, k, c])
+                    largest = max(largest, high[i, k, c])
+                out[i, k, s] = largest - smallest
 
 
 @njit(cache=True, nogil=True)
@@ -100,3 +121,25 @@ def quiet_moments(
             if n > 0 and (level < mean_share * n or n_silent >= row_share * n):
                 found[i] = True
                 break
+
+
+@njit(cache=True, nogil=True)
+def without_drift(
+    x: NDArray[np.float32], reach: int, drift_reach: int, out: NDArray[np.float32]
+) -> None:
+    """Fill moving means less wider moving means; ends are padded by their own value.
+
+    ``x``, ``out`` (n_rows, n_times); a mean reaches so many samples to either side.
+    """
+    n = x.shape[1]
+    for r in range(x.shape[0]):
+        row = x[r]
+        near, far = 0.0, 0.0
+        for t in range(-reach, reach + 1):
+            near += np.float64(row[max(t, 0)])
+        for t in range(-drift_reach, drift_reach + 1):
+            far += np.float64(row[max(t, 0)])
+        for t in range(n):
+            out[r, t] = near / (2 * reach + 1) - far / (2 * drift_reach + 1)
+            near += np.float64(row[min(t + 1 + reach, n - 1)]) - row[max(t - reach, 0)]
+            far += np.float64(row[min(t + 1 + drift_reach, n - 1)]) - row[max(t - drift_reach, 0)]

@@ -9,8 +9,9 @@ that filter's own output around the moment. What a fit is worth is decided in
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ _N = N_TIMES + 2 * _PAD
 _N_OUT = _N // 2
 _OUT = slice(_PAD // 2, (_PAD + N_TIMES) // 2)
 _HZ = np.arange(_N_OUT // 2 + 1) * SFREQ_HZ / _N
-_CELL = 25  # samples of the output: a quarter of a second
+_HALF_BOX = 5  # bins: the spectrum's running median is averaged this far to both sides
 _RISE = 0.4  # share of a template before its peak: discharges rise faster than they fall
 
 
@@ -74,6 +75,8 @@ class Whitened:
     ----------
     spectrum
         complex64, shape (n_rows, n_bins): whitened rows in the average reference.
+    white
+        float32, shape (n_rows, N_TIMES / 2): the same in time.
     gain
         float32, shape (n_bins,): what whitened them.
     inverse
@@ -83,6 +86,7 @@ class Whitened:
     """
 
     spectrum: Complexes
+    white: Reals
     gain: Reals
     inverse: NDArray[np.float64]
     good: NDArray[np.bool_]
@@ -90,18 +94,24 @@ class Whitened:
 
 @dataclass(frozen=True, slots=True)
 class Fits:
-    """How well every field and template fits at every moment.
+    """What of the bank stands out where on one page.
 
     Parameters
     ----------
-    z
-        float32, shape (n_fields, n_templates, N_TIMES / 2): signed, in local standard deviations.
-    weights
-        float64, shape (n_fields, n_rows): spatial filter of each field, unit noise.
+    seen, weights
+        float64, shape (n_fields, n_rows): each field in the page's reference, and the spatial
+        filter that passes it with unit noise.
+    height
+        float32, shape (N_TIMES / 2,): largest fit of any field and template, signed, in local
+        standard deviations; zero where it does not reach the level asked for.
+    which
+        int64, shape (N_TIMES / 2, 2): its field and template.
     """
 
-    z: Reals
+    seen: NDArray[np.float64]
     weights: NDArray[np.float64]
+    height: Reals
+    which: NDArray[np.int64]
 
 
 @cache
@@ -162,36 +172,46 @@ def whitened(rows: Rows, place: int, high_hz: float) -> Whitened:
     """
     from scipy import fft
 
+    from detectors._discharge_kernels import mirror, quiet_moments
+
     good = rows.good[place]
-    padded = np.pad(rows.wide_uv[place].astype(np.float32), ((0, 0), (_PAD, _PAD)), mode="reflect")
+    padded = np.empty((len(good), _N), dtype=np.float32)
+    padded[:, _PAD : _PAD + N_TIMES] = rows.wide_uv[place]
+    mirror(padded, _PAD)
     spectrum = fft.rfft(padded, axis=1)[:, : len(_HZ)]
     spectrum[:, -1] = 0.0
-    gain = _gain((np.abs(spectrum[good]) ** 2).mean(axis=0), high_hz)
-    spectrum = (spectrum * gain).astype(np.complex64)
-    x = fft.irfft(spectrum[good], n=_N_OUT, axis=1)[:, _OUT].astype(np.float64)
-    cells = x.reshape(len(x), -1, _CELL)
-    power = (cells**2).mean(axis=(0, 2))
-    quiet = power <= np.quantile(power, LIMITS["quiet_share"].value)
-    kept = cells[:, quiet].reshape(len(x), -1)
+    pairs = spectrum.view(np.float32).reshape(len(good), -1, 2)
+    gain = _gain(np.einsum("rfp,rfp->f", pairs, pairs) / np.float32(good.sum()), high_hz)
+    spectrum = spectrum * gain
+    white = np.ascontiguousarray(fft.irfft(spectrum, n=_N_OUT, axis=1)[:, _OUT])
+    kept = quiet_moments(white, good, LIMITS["quiet_share"].value)
     covariance = kept @ kept.T / kept.shape[1]
-    level = max(float(np.trace(covariance)) / len(x), 1e-12)
+    n_good = len(kept)
+    level = max(float(np.trace(covariance)) / n_good, 1e-12)
     # rows of an average reference sum to zero: the common direction gets some power of its own
-    covariance += LIMITS["loading"].value * level * np.eye(len(x)) + level
+    covariance += LIMITS["loading"].value * level * np.eye(n_good) + level
     inverse = np.zeros((len(good), len(good)))
     inverse[np.ix_(good, good)] = np.linalg.inv(covariance)
-    return Whitened(spectrum, gain, inverse, good)
+    return Whitened(spectrum, white, gain, inverse, good)
 
 
 def _gain(power: Reals, high_hz: float) -> Reals:
     """One over the smoothed amplitude spectrum inside the band."""
-    width = 2 * round(0.5 * LIMITS["smooth_hz"].value * _N / SFREQ_HZ) + 1
-    padded = np.pad(power, width // 2, mode="reflect")
-    level = np.median(np.lib.stride_tricks.sliding_window_view(padded, width), axis=1)
-    level = np.convolve(np.pad(level, 5, mode="edge"), np.full(11, 1 / 11), "valid")
-    low, high = LIMITS["low_hz"].value, min(LIMITS["high_hz"].value, 0.9 * high_hz)
-    band = np.clip((2 * _HZ - low) / low, 0.0, 1.0)
-    band *= np.clip((1.1 * high - _HZ) / (0.1 * high), 0.0, 1.0)
+    from detectors._discharge_kernels import smooth_spectrum
+
+    level = np.empty(len(power))
+    half = round(0.5 * LIMITS["smooth_hz"].value * _N / SFREQ_HZ)
+    smooth_spectrum(power, half, _HALF_BOX, level)
+    band = _band(high_hz)
     return np.asarray(band / np.sqrt(level + 1e-9 * level.max() + 1e-12), dtype=np.float32)
+
+
+@lru_cache(maxsize=64)
+def _band(high_hz: float) -> NDArray[np.float64]:
+    """Weight of every bin by the band searched."""
+    low, high = LIMITS["low_hz"].value, min(LIMITS["high_hz"].value, 0.9 * high_hz)
+    rise = np.clip((2 * _HZ - low) / low, 0.0, 1.0)
+    return np.asarray(rise * np.clip((1.1 * high - _HZ) / (0.1 * high), 0.0, 1.0))
 
 
 def referred(field: NDArray[np.float64], good: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -200,44 +220,78 @@ def referred(field: NDArray[np.float64], good: NDArray[np.bool_]) -> NDArray[np.
     return np.asarray(np.where(good, centred, 0.0))
 
 
-def spatial_filters(page: Whitened, field: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the filter of every field that passes unit noise, shape as the fields'."""
-    seen = referred(field, page.good)
-    weights = seen @ page.inverse
-    power = np.einsum("fr,fr->f", weights, seen)
-    return np.asarray(weights / np.sqrt(np.maximum(power, 1e-12))[:, None])
-
-
 def template_spectra(page: Whitened, spectra: NDArray[np.complex128]) -> Complexes:
     """Whiten template spectra as the page was, to unit energy at the output's rate."""
-    seen = spectra * page.gain
-    energy = 2 * (np.abs(seen) ** 2).sum(axis=-1, keepdims=True) / _N_OUT
-    return np.asarray(seen / np.sqrt(np.maximum(energy, 1e-30)), dtype=np.complex64)
+    seen = (spectra * page.gain).astype(np.complex64)
+    pairs = seen.view(np.float32)
+    energy = 2 * np.einsum("tf,tf->t", pairs, pairs) / _N_OUT
+    return np.asarray(seen / np.sqrt(np.maximum(energy, 1e-30))[:, None], dtype=np.complex64)
 
 
-def fits(page: Whitened) -> Fits:
-    """Run the whole bank over one page."""
+def fits(page: Whitened, least: float) -> Fits:
+    """Run the whole bank over one page and keep what stands out by at least ``least``."""
+    from detectors._discharge_kernels import keep_highest
+
+    seen = referred(fields(), page.good)
+    weights = seen @ page.inverse
+    power = np.einsum("fr,fr->f", weights, seen)
+    weights = weights / np.sqrt(np.maximum(power, 1e-12))[:, None]
+    n_out = _OUT.stop - _OUT.start
+    height = np.zeros(n_out, dtype=np.float32)
+    which = np.zeros((n_out, 2), dtype=np.int64)
+    settings = (*_scale_settings(), least)
+    for k, z in enumerate(_outputs(page, weights)):
+        keep_highest(z, k, settings, height, which)
+    return Fits(seen, weights, height, which)
+
+
+def scaled(page: Whitened, weights: NDArray[np.float64]) -> Reals:
+    """Return the fit of some fields, signed, in local standard deviations of each output.
+
+    Parameters
+    ----------
+    page
+        The page.
+    weights
+        Shape (n, n_rows): spatial filters of the fields.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, shape (n, n_templates, N_TIMES / 2).
+    """
+    from detectors._discharge_kernels import scale_outputs
+
+    found = []
+    for z in _outputs(page, weights):
+        scale_outputs(z, *_scale_settings())
+        found.append(z.copy())
+    return np.stack(found, axis=1)
+
+
+def _outputs(page: Whitened, weights: NDArray[np.float64]) -> Iterator[Reals]:
+    """Yield the output of every field for one template after the other, in one array.
+
+    A field is a weighted sum of rows, so each template filters every row once, and fields are one
+    matrix product after it.
+    """
     from scipy import fft
 
-    weights = spatial_filters(page, fields())
-    seen = weights.astype(np.float32) @ page.spectrum
-    templates = template_spectra(page, bank())
-    z = fft.irfft(seen[:, None] * np.conj(templates)[None], n=_N_OUT, axis=2)[..., _OUT]
-    return Fits(z / _local_scale(z), weights)
+    light = weights.astype(np.float32)
+    z = np.empty((len(light), _OUT.stop - _OUT.start), dtype=np.float32)
+    for template in np.conj(template_spectra(page, bank())):
+        rows = fft.irfft(page.spectrum * template, n=_N_OUT, axis=1)
+        np.matmul(light, rows[:, _OUT], out=z)
+        yield z
 
 
-def _local_scale(z: Reals) -> Reals:
-    """Measure the standard deviation of every filter's output around each moment.
+def _scale_settings() -> tuple[int, float, float]:
+    """Return how the standard deviation of a filter's output around a moment is measured.
 
-    A moment's power counts at most some times the median's, or an event would hide itself.
+    In order: cells to both sides, cap and floor of a cell's power as shares of
+    the median's. Without the cap an event would hide itself.
     """
-    cells = z.reshape(*z.shape[:2], -1, _CELL)
-    power = np.einsum("ftcs,ftcs->ftc", cells, cells) / _CELL
-    middle = np.median(power, axis=2, keepdims=True)
-    capped = np.minimum(power, LIMITS["local_most"].value * middle)
-    reach = round(LIMITS["local_s"].value * RATE_HZ / _CELL)
-    padded = np.pad(capped, ((0, 0), (0, 0), (reach, reach)), mode="reflect")
-    sums = np.cumsum(np.pad(padded, ((0, 0), (0, 0), (1, 0))), axis=2)
-    local = (sums[..., 2 * reach + 1 :] - sums[..., : -2 * reach - 1]) / (2 * reach + 1)
-    scale = np.sqrt(np.maximum(local, LIMITS["local_least"].value * middle) + 1e-12)
-    return np.asarray(np.repeat(scale, _CELL, axis=2), dtype=np.float32)
+    from detectors._discharge_kernels import CELL
+
+    reach = round(LIMITS["local_s"].value * RATE_HZ / CELL)
+    return reach, LIMITS["local_most"].value, LIMITS["local_least"].value

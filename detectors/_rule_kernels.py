@@ -69,6 +69,28 @@ def sum_power(spectra: NDArray[np.float32], scale: np.float32, out: NDArray[np.f
             out[r, k] *= scale
 
 
+@njit(cache=True, nogil=True)
+def _longest_run(x: NDArray[np.float32]) -> int:
+    """Count samples in the longest run of equal values, looking only where a longer one can end."""
+    n = x.shape[0]
+    longest = 1
+    start = 0
+    while start + longest < n:
+        # a longer run from here on takes in this sample and all before it
+        t = start + longest
+        while t > start and x[t] == x[t - 1]:
+            t -= 1
+        if t > start:
+            start = t
+            continue
+        end = start + longest + 1
+        while end < n and x[end] == x[end - 1]:
+            end += 1
+        longest = end - start
+        start = end
+    return longest
+
+
 @njit(cache=True, nogil=True, fastmath=_FAST)
 def _statistics(x: NDArray[np.float32], out: NDArray[np.float64]) -> None:
     """Fill (line length, zero crossings, rms, longest equal run, kurtosis) of one row."""
@@ -92,15 +114,10 @@ def _statistics(x: NDArray[np.float32], out: NDArray[np.float64]) -> None:
     for t in range(1, n):
         length += abs(np.float64(x[t]) - np.float64(x[t - 1]))
         crossings += (x[t] < 0) != (x[t - 1] < 0)
-    run = 1
-    longest = 1
-    for t in range(1, n):
-        run = run + 1 if x[t] == x[t - 1] else 1
-        longest = max(longest, run)
     out[0] = length
     out[1] = crossings
     out[2] = np.sqrt(square / n)
-    out[3] = longest
+    out[3] = _longest_run(x)
     out[4] = n * fourth / (second * second) - 3.0 if second > 0 else 0.0
 
 

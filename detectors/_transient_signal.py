@@ -7,12 +7,12 @@ lies is in :mod:`detectors.localisation`. Everything here is measured in the ave
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors._rule_common import Limit
-from detectors.montage import average_reference
 from detectors.types import N_TIMES, SFREQ_HZ
 
 LIMITS: dict[str, Limit] = {
@@ -36,6 +36,10 @@ _SNAP = round(LIMITS["snap_s"].value * SFREQ_HZ)
 _FLANK = round(LIMITS["longest_flank_s"].value * SFREQ_HZ)
 _STEP = 3
 _PAD = SFREQ_HZ
+_N = N_TIMES + 2 * _PAD
+_INNER = slice(_PAD, _PAD + N_TIMES)
+_F_HZ = np.arange(_N // 2 + 1) * SFREQ_HZ / _N
+_HIGH_HZ = LIMITS["high_hz"].value
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +48,66 @@ class Rows:
 
     Parameters
     ----------
-    data_uv
-        float64, shape (n_segments, n_channels, N_TIMES), 1-40 Hz.
     wide_uv
-        The same up to 70 Hz with mains notched out: only slopes are read there.
+        float32, shape (n_segments, n_channels, N_TIMES), 1-70 Hz with mains notched out.
     good
-        bool, shape (n_segments, n_channels): recorded and not silent.
+        bool, shape (n_segments, n_channels): recorded and not silent; other rows are zero.
+    spectrum
+        complex64, shape (n_segments, n_channels, n_bins): of the padded rows above 1 Hz. Rows at
+        1-40 Hz are read from it by :meth:`gathered_uv`: only few are ever looked at.
     """
 
-    data_uv: Floats
-    wide_uv: Floats
+    wide_uv: NDArray[np.float32]
     good: NDArray[np.bool_]
+    spectrum: NDArray[np.complex64]
+
+    def gathered_uv(self, segment: Ints, weights: Floats) -> Floats:
+        """Return weighted sums of rows at 1-40 Hz.
+
+        Parameters
+        ----------
+        segment
+            Shape (n,): which segments.
+        weights
+            Shape (n, n_channels).
+
+        Returns
+        -------
+        numpy.ndarray
+            float64, shape (n, N_TIMES).
+        """
+        return _narrow(
+            _summed(self.spectrum.view(np.float32), segment, weights).view(np.complex128)
+        )
+
+    def gathered_wide_uv(self, segment: Ints, weights: Floats) -> Floats:
+        """Return weighted sums of rows at 1-70 Hz, see :meth:`gathered_uv`."""
+        return _summed(self.wide_uv, segment, weights)
+
+    def rows_uv(self, segment: Ints, row: Ints) -> Floats:
+        """Return single rows at 1-40 Hz, shape (n, N_TIMES)."""
+        return _narrow(self.spectrum[segment, row].astype(np.complex128))
+
+    def page_uv(self, segment: int) -> Floats:
+        """Return every row of one segment at 1-40 Hz, shape (n_channels, N_TIMES)."""
+        return _narrow(self.spectrum[segment].astype(np.complex128))
+
+
+def _narrow(spectrum: NDArray[np.complex128]) -> Floats:
+    """Return rows at 1-40 Hz of their spectra, which are scaled in place."""
+    from scipy import fft
+
+    spectrum *= _fall(_HIGH_HZ)
+    return np.asarray(fft.irfft(spectrum, n=_N, axis=1)[:, _INNER])
+
+
+def _summed(x: NDArray[np.float32], segment: Ints, weights: Floats) -> Floats:
+    """Return sums of rows of some segments, shape (n, n_columns), added up as float64."""
+    out = np.empty((len(segment), x.shape[2]))
+    for place in sorted(set(segment.tolist())):
+        chosen = segment == place
+        out[chosen] = weights[chosen] @ x[place].astype(np.float64)
+    return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,36 +153,51 @@ def referred_rows(
     Parameters
     ----------
     data_uv
-        Shape (n, n_channels, N_TIMES), microvolts.
+        Shape (n, n_channels, N_TIMES), microvolts. Rows that hold anything but numbers are silent.
     mask
         Shape (n, n_channels), True where recorded.
     line_freq_hz
         Mains, 50 or 60.
     """
-    good = mask & (data_uv.std(axis=-1) > LIMITS["flat_uv"].value)
-    referred = average_reference(data_uv, good).astype(np.float64)
-    padded = np.pad(referred, ((0, 0), (0, 0), (_PAD, _PAD)), mode="reflect")
-    f_hz: Floats = np.fft.rfftfreq(padded.shape[-1], 1.0 / SFREQ_HZ).astype(np.float64)
+    from scipy import fft
+
+    from detectors._discharge_kernels import good_rows, refer_padded
+
+    good = np.zeros(mask.shape, dtype=np.bool_)
+    good_rows(data_uv, mask, LIMITS["flat_uv"].value, good)
+    n, n_rows = mask.shape
+    spectrum = np.empty((n, n_rows, _N // 2 + 1), dtype=np.complex64)
+    wide = np.empty((n, n_rows, N_TIMES), dtype=np.float32)
+    padded = np.empty((n_rows, _N), dtype=np.float32)
+    rise, gain = _rise(), _wide(line_freq_hz)
+    # page by page: what one is made of stays in cache
+    for k in range(n):
+        refer_padded(data_uv[k], good[k], _PAD, padded)
+        np.multiply(fft.rfft(padded, axis=1), rise, out=spectrum[k])
+        wide[k] = fft.irfft(spectrum[k] * gain, n=_N, axis=1)[:, _INNER]
+    return Rows(wide, good, spectrum)
+
+
+@cache
+def _rise() -> NDArray[np.float32]:
+    """Gain of the high-pass."""
     low = LIMITS["low_hz"].value
-    rise = np.sin(0.5 * np.pi * np.clip((f_hz - 0.5 * low) / (0.5 * low), 0.0, 1.0)) ** 2
-    is_mains = np.abs(f_hz - line_freq_hz) <= LIMITS["notch_hz"].value
-    spectrum = np.fft.rfft(padded, axis=-1) * rise
-
-    def limited(gain: Floats) -> Floats:
-        rows = np.fft.irfft(spectrum * gain, n=padded.shape[-1], axis=-1)
-        rows = rows[..., _PAD : _PAD + N_TIMES].copy()
-        rows[~good] = 0.0
-        return np.asarray(rows)
-
-    narrow = limited(_fall(f_hz, LIMITS["high_hz"].value))
-    wide = limited(np.where(is_mains, 0.0, _fall(f_hz, LIMITS["wide_hz"].value)))
-    return Rows(narrow, wide, good)
+    rise = np.sin(0.5 * np.pi * np.clip((_F_HZ - 0.5 * low) / (0.5 * low), 0.0, 1.0)) ** 2
+    return np.asarray(rise, dtype=np.float32)
 
 
-def _fall(f_hz: Floats, high_hz: float) -> Floats:
+@cache
+def _fall(high_hz: float) -> NDArray[np.float32]:
     """Gain of a low-pass that falls over a quarter of its edge."""
-    share = np.clip((1.25 * high_hz - f_hz) / (0.25 * high_hz), 0.0, 1.0)
-    return np.asarray(np.sin(0.5 * np.pi * share) ** 2)
+    share = np.clip((1.25 * high_hz - _F_HZ) / (0.25 * high_hz), 0.0, 1.0)
+    return np.asarray(np.sin(0.5 * np.pi * share) ** 2, dtype=np.float32)
+
+
+@cache
+def _wide(line_freq_hz: float) -> NDArray[np.float32]:
+    """Gain of the wide rows' low-pass with mains notched out."""
+    is_mains = np.abs(_F_HZ - line_freq_hz) <= LIMITS["notch_hz"].value
+    return np.where(is_mains, np.float32(0.0), _fall(LIMITS["wide_hz"].value))
 
 
 def second_difference(x_uv: Floats, lag: int = LAG) -> Floats:
@@ -187,8 +255,8 @@ def measure_peaks(
     """
     strength = np.where(near & rows.good[segment], field_uv * sign[:, None], -np.inf)
     row = np.argmax(strength, axis=1)
-    gathered = np.einsum("nr,nrt->nt", source, rows.data_uv[segment])
-    wide = np.einsum("nr,nrt->nt", source, rows.wide_uv[segment])
+    gathered = rows.gathered_uv(segment, source)
+    wide = rows.gathered_wide_uv(segment, source)
     offsets = np.arange(-_SNAP, _SNAP + 1)
     window = np.clip(sample[:, None] + offsets, 0, N_TIMES - 1)
     around = np.take_along_axis(gathered, window, axis=1) * sign[:, None]

@@ -218,8 +218,14 @@ def correlate(
     from scipy import fft
 
     first = round(float(freqs_hz[0]) * SEGMENT_S)
-    part = np.zeros((*rows.shape[:2], shapes.shape[1], n_points), dtype=np.complex64)
-    part[..., first : first + freqs_hz.size] = rows[:, :, None] * shapes.conj()[:, None]
+    past = first + freqs_hz.size
+    is_short = past <= n_points // 2
+    n_bins = n_points // 2 + 1 if is_short else n_points
+    part = np.zeros((*rows.shape[:2], shapes.shape[1], n_bins), dtype=np.complex64)
+    np.multiply(rows[:, :, None], shapes.conj()[:, None], out=part[..., first:past])
+    if is_short:
+        signal: Floats = fft.irfft(part, n=n_points, axis=-1, workers=1)
+        return signal
     return np.ascontiguousarray(fft.ifft(part, axis=-1, workers=1).real)
 
 
@@ -240,11 +246,13 @@ def shape_spectra(
     from scipy import fft
 
     first = round(float(page.freqs_hz[0]) * SEGMENT_S)
-    plain = fft.rfft(waves, axis=-1)[:, first : first + page.freqs_hz.size][:, inside]
-    shapes = plain[None] / page.colour[:, None, inside]
-    size = np.sqrt((shapes.real**2 + shapes.imag**2).sum(-1, keepdims=True))
-    spectra: Spectrum = (shapes / np.maximum(size, 1e-12)).astype(np.complex64)
-    return spectra
+    spectra = fft.rfft(waves, axis=-1)[:, first : first + page.freqs_hz.size][:, inside]
+    plain = spectra.astype(np.complex64)
+    clear = 1 / page.colour[:, inside]
+    size = np.sqrt((clear**2) @ (plain.real**2 + plain.imag**2).T)
+    clear = clear[:, None] / np.maximum(size, 1e-12)[..., None]
+    shapes: Spectrum = plain * clear
+    return shapes
 
 
 def envelope_scale(envelopes: Floats) -> Floats:

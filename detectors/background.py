@@ -9,21 +9,32 @@ which must know what sleep and artifacts explain, in :mod:`detectors.slowing`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors._envelope import RATE_HZ, analytic, band_spectrum
+from detectors._posterior import LIMITS as POSTERIOR_LIMITS
+from detectors._posterior import (
+    OCCIPITAL,
+    WINDOW,
+    Courses,
+    Posterior,
+    at_peaks,
+    follow_courses,
+    occipital_peaks,
+    sides_apart,
+)
 from detectors._rule_common import Limit, conclude, make_finding, margin_confidence, too_few, unless
 from detectors.continuity import find_attenuation
 from detectors.montage import rows_of
 from detectors.row_statistics import RowStatistics
 from detectors.spectra import LIMITS as SPECTRAL_LIMITS
-from detectors.spectra import SpectralFeatures, fit_aperiodic, peak_of
+from detectors.spectra import SpectralFeatures
 from detectors.types import (
     CANONICAL19,
-    N_TIMES,
     SEGMENT_S,
     SFREQ_HZ,
     Finding,
@@ -37,37 +48,20 @@ VERSION = "3"
 """Version of the background rules, part of every finding's source."""
 
 _E3 = "clinical.md 3.1, engineering default"
-LIMITS: dict[str, Limit] = {
-    "posterior_low_hz": Limit(6.0, "Hz", _E3),
-    "posterior_high_hz": Limit(13.5, "Hz", _E3),
-    "posterior_db": Limit(3.0, "dB", _E3),
+LIMITS: dict[str, Limit] = POSTERIOR_LIMITS | {
     "band_db": Limit(3.3, "dB", "measured: 1 % of simulated pages without a rhythm pass"),
     "posterior_ratio": Limit(2.0, "1", _E3),
-    "flank_near_hz": Limit(1.5, "Hz", "engineering default: outside the peak of 2-s windows"),
-    "flank_far_hz": Limit(3.0, "Hz", "engineering default"),
-    "side_reach_hz": Limit(2.5, "Hz", "engineering default: adults differ by < 1 Hz"),
     "front_share": Limit(0.05, "1", "engineering default: less in front is not told from none"),
     "sustained_share": Limit(0.5, "1", _E3),
-    "half_width_hz": Limit(0.75, "Hz", "engineering default: a rhythm keeps within 1.5 Hz"),
-    "trough_share": Limit(0.05, "1", "engineering default: of the strongest second's power"),
-    "cycle_db": Limit(2.0, "dB", "engineering default: power of a second over the 1/f fit"),
     "field_share": Limit(0.5, "1", "clinical.md 9, engineering default"),
     "same_rhythm_hz": Limit(1.0, "Hz", "engineering default: two spectral bins"),
 }
 """Constants of this module with their source marks."""
 
 _L = {name: entry.value for name, entry in LIMITS.items()}
-_OCCIPITAL = rows_of("O1", "O2")
 _POSTERIOR = rows_of("O1", "O2", "P3", "P4", "P7", "P8", "Pz")
 _OCCIPITOPARIETAL = rows_of("O1", "O2", "P3", "P4")
 _ANTERIOR = rows_of("Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8")
-_WINDOW = 4 * SFREQ_HZ
-_WINDOW_STARTS = tuple(range(0, N_TIMES - _WINDOW + 1, _WINDOW // 2))
-_POINTS = round(RATE_HZ * SEGMENT_S)
-_SECOND_OF_POINT = np.minimum((np.arange(_POINTS) / RATE_HZ).astype(int), SEGMENT_S - 1)
-_SECOND = np.ones(round(RATE_HZ))
-_INSIDE = np.convolve(np.ones(_POINTS), _SECOND, mode="same")
-_WINDOW_FREQS = np.linspace(0.0, SFREQ_HZ / 2, _WINDOW // 2 + 1)
 
 
 def find_background(
@@ -98,19 +92,6 @@ def find_background(
     return unless(result, batch.segment_ids, statistics.why_not)
 
 
-@dataclass(frozen=True, slots=True)
-class _Posterior:
-    """Peaks of the occipital spectrum, NaN where there is none; O1 and O2 over the same fit."""
-
-    peak_hz: NDArray[np.float64]
-    height_db: NDArray[np.float64]
-    offset: NDArray[np.float64]
-    exponent: NDArray[np.float64]
-    used: NDArray[np.bool_]
-    freqs_hz: NDArray[np.float64]
-    ratio_by_row: NDArray[np.float64]
-
-
 def find_posterior_rhythm(
     batch: SegmentBatch, spectra: SpectralFeatures, usable: NDArray[np.bool_]
 ) -> RuleResult:
@@ -138,8 +119,8 @@ def _posterior_reasons(
     clean: NDArray[np.bool_], spectra: SpectralFeatures, is_judged: NDArray[np.bool_]
 ) -> list[str]:
     """Say what the posterior rhythm lacked: usable seconds, seconds in a row, a frontal row."""
-    needed_s = _WINDOW / SFREQ_HZ
-    seconds = clean[:, _OCCIPITAL].sum(-1).max(1)
+    needed_s = WINDOW / SFREQ_HZ
+    seconds = clean[:, OCCIPITAL].sum(-1).max(1)
     few = too_few(seconds, needed_s, "O1 and O2")
     has_front = spectra.is_live[:, _ANTERIOR].sum(1) > 0
     return [
@@ -175,177 +156,84 @@ def posterior_rhythms(
     findings, is_judged
         At most one finding per segment; bool, shape (n_chosen,).
     """
-    peaks = _occipital_peaks(batch, usable & spectra.is_live[..., None], segments)
+    peaks = occipital_peaks(batch, usable & spectra.is_live[..., None], segments)
     has_front = np.logical_or.reduce(spectra.is_live[segments][:, _ANTERIOR], axis=1)
     is_judged = np.logical_or.reduce(peaks.used, axis=1) & has_front
     candidates = np.nonzero(is_judged & (np.nan_to_num(peaks.height_db) >= _L["posterior_db"]))[0]
-    chosen = segments[candidates]
-    spectrum = band_spectrum(batch.data_uv[chosen[:, None], _OCCIPITAL])
-    findings = []
-    for k, i, rows in zip(candidates.tolist(), chosen.tolist(), spectrum, strict=True):
-        course = _Course.of(rows, peaks, usable[i, _OCCIPITAL], k)
-        finding = _posterior_finding(batch.segment_ids[i], i, spectra, peaks, k, course)
-        if finding is not None:
-            findings.append(finding)
+    peaks, chosen = peaks.of(candidates), segments[candidates]
+    courses = follow_courses(batch, peaks, usable, chosen)
+    # the height at one bin is luck on many pages; the whole of the rhythm's band is not
+    is_steady = (courses.strength_db >= _L["band_db"]) & (courses.share >= _L["sustained_share"])
+    power, excess = at_peaks(spectra, chosen, peaks.peak_hz)
+    live = spectra.is_live[chosen]
+    behind = _mean_over(excess, live, _OCCIPITOPARIETAL)
+    front = _mean_over(excess, live, _ANTERIOR)
+    ratio = behind / np.maximum(np.maximum(front, _L["front_share"] * behind), 1e-9)
+    is_found = is_steady & (behind > 0) & (ratio >= _L["posterior_ratio"])
+    found = np.nonzero(is_found)[0]
+    measured = _Measured(peaks.of(found), courses.of(found), power[found], ratio[found])
+    findings = measured.findings(
+        [batch.segment_ids[i] for i in chosen[found].tolist()], live[found]
+    )
     return findings, is_judged
 
 
-def _occipital_peaks(
-    batch: SegmentBatch, usable: NDArray[np.bool_], segments: NDArray[np.intp]
-) -> _Posterior:
-    from scipy import fft
-
-    taper = np.hanning(_WINDOW + 1)[:-1].astype(np.float32)
-    windows = np.stack(
-        [batch.data_uv[segments[:, None], _OCCIPITAL, s : s + _WINDOW] for s in _WINDOW_STARTS],
-        axis=2,
-    )
-    spectrum = fft.rfft((windows - windows.mean(-1, keepdims=True)) * taper, axis=-1, workers=1)
-    power = spectrum.real**2 + spectrum.imag**2
-    seconds = [slice(s // SFREQ_HZ, (s + _WINDOW) // SFREQ_HZ) for s in _WINDOW_STARTS]
-    is_clean = np.stack([usable[segments[:, None], _OCCIPITAL, s].all(-1) for s in seconds], axis=2)
-    weight = is_clean.astype(np.float32)
-    inside = (_WINDOW_FREQS >= 2) & (_WINDOW_FREQS <= 30)
-    freqs = _WINDOW_FREQS[inside]
-    by_row = np.einsum("nrwf,nrw->nrf", power[..., inside], weight)
-    by_row *= 2.0 / (SFREQ_HZ * float((taper**2).sum()))
-    density = by_row.sum(1) / np.maximum(weight.sum((1, 2)), 1)[:, None]
-    is_off = (freqs < _L["posterior_low_hz"] - 0.5) | (freqs > _L["posterior_high_hz"] + 0.5)
-    band = batch.band_hz[segments, 1:]
-    offset, exponent = fit_aperiodic(freqs, density, is_off & (freqs <= 0.9 * band))
-    fit = np.maximum(10 ** (offset[:, None] - exponent[:, None] * np.log10(freqs)), 1e-12)
-    ratio = np.nan_to_num(density / fit)
-    by_row /= np.maximum(weight.sum(2), 1)[..., None]
-    # a maximum on the edge may belong to something outside: only what lies inside is a peak
-    allowed = (freqs > _L["posterior_low_hz"]) & (freqs < _L["posterior_high_hz"])
-    peak_hz, height_db = peak_of(freqs, ratio, allowed)
-    by_row = np.nan_to_num(by_row / fit[:, None])
-    return _Posterior(peak_hz, height_db, offset, exponent, is_clean.max(2), freqs, by_row)
+def _mean_over(
+    values: NDArray[np.float32], is_live: NDArray[np.bool_], rows: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Mean over the live ones of some rows, shape (n,)."""
+    part = is_live[:, rows]
+    total = np.where(part, values[:, rows], 0.0).sum(1)
+    return np.asarray(total / np.maximum(part.sum(1), 1))
 
 
 @dataclass(frozen=True, slots=True)
-class _Course:
-    """Course of one candidate over the page at O1 and O2, at the envelope's rate.
+class _Measured:
+    """Rhythms that passed: peaks, courses, power of every row there, power behind over front."""
 
-    Parameters
-    ----------
-    spectrum
-        Of both rows.
-    is_clean
-        bool, shape (2, n_points); rows without a clean window are out.
-    strength_db
-        Power of the rhythm's band over the 1/f fit.
-    share
-        Share of the clean time in which it is there.
-    """
+    peaks: Posterior
+    courses: Courses
+    power: NDArray[np.float32]
+    ratio: NDArray[np.float64]
 
-    spectrum: NDArray[np.complex64]
-    is_clean: NDArray[np.bool_]
-    strength_db: float
-    share: float
-
-    @classmethod
-    def of(
-        cls,
-        spectrum: NDArray[np.complex64],
-        peaks: _Posterior,
-        usable: NDArray[np.bool_],
-        k: int,
-    ) -> _Course:
-        """Follow a candidate; both rows together, as what is chance in one is not in the other."""
-        half_width = _L["half_width_hz"]
-        low, high = float(peaks.peak_hz[k]) - half_width, float(peaks.peak_hz[k]) + half_width
-        power = np.abs(analytic(spectrum, low, high)) ** 2
-        is_clean = usable[:, _SECOND_OF_POINT] & peaks.used[k][:, None]
-        is_any = is_clean.any(0)
-        smooth = np.stack([np.convolve(row, _SECOND, mode="same") for row in power]) / _INSIDE
-        mean = ((smooth * is_clean).sum(0) / np.maximum(is_clean.sum(0), 1))[is_any]
-        expected = _expected_uv2(peaks, k, low, high)
-        # a short loud burst rings in so narrow a filter: what it leaves behind is no cycle
-        cycle = expected * 10 ** (_L["cycle_db"] / 10)
-        share = float((mean >= max(cycle, _L["trough_share"] * float(mean.max()))).mean())
-        whole = float(power[is_clean].mean())
-        return cls(spectrum, is_clean, 10 * float(np.log10(whole / expected)), share)
-
-    def amplitude_uv_p2p(self, peaks: _Posterior, k: int, row: int) -> float:
-        """Median peak-to-peak of one row's cycles while they stand over the 1/f fit."""
-        low, high = float(peaks.peak_hz[k]) - 1.5, float(peaks.peak_hz[k]) + 1.5
-        envelope = np.abs(analytic(self.spectrum[row], low, high))
-        least = _expected_uv2(peaks, k, low, high) * 10 ** (_L["cycle_db"] / 10)
-        is_on = self.is_clean[row] & (envelope**2 >= least)
-        return 2 * float(np.median(envelope[is_on])) if is_on.any() else 0.0
+    def findings(self, segment_ids: Sequence[str], is_live: NDArray[np.bool_]) -> list[Finding]:
+        """Measure every rhythm and make its finding."""
+        peaks, courses = self.peaks, self.courses
+        sides = np.where(peaks.used, self.power[:, OCCIPITAL], -np.inf).argmax(1)
+        amplitude_uv = courses.amplitude_uv_p2p(peaks, sides).tolist()
+        apart_hz = sides_apart(peaks).tolist()
+        strength = 10 ** ((courses.strength_db - _L["band_db"]) / 10)
+        found = []
+        for k, (segment_id, ratio, share) in enumerate(
+            zip(segment_ids, self.ratio.tolist(), courses.share.tolist(), strict=True)
+        ):
+            measures = [
+                ("frequency_hz", float(peaks.peak_hz[k]), "Hz"),
+                ("amplitude_uv_p2p", amplitude_uv[k], "uV"),
+                ("prominence_db", float(peaks.height_db[k]), "dB"),
+                ("posterior_anterior_ratio", ratio, "1"),
+                ("sustained_share", share, "1"),
+            ]
+            if np.isfinite(apart_hz[k]):
+                measures.append(("frequency_difference_hz", apart_hz[k], "Hz"))
+            confidence = margin_confidence(
+                float(strength[k]), ratio / _L["posterior_ratio"], share / _L["sustained_share"]
+            )
+            names = _field_names(self.power[k].tolist(), is_live[k], int(OCCIPITAL[sides[k]]))
+            found.append(
+                make_finding(
+                    segment_id, "posterior_rhythm", names, (0, SEGMENT_S), measures, confidence,
+                    VERSION,
+                )
+            )  # fmt: skip
+        return found
 
 
-def _expected_uv2(peaks: _Posterior, k: int, low_hz: float, high_hz: float) -> float:
-    """Squared envelope of a narrow band if the 1/f fit were all there is."""
-    middle_hz = 0.5 * (low_hz + high_hz)
-    fit: float = 10.0 ** float(peaks.offset[k]) * middle_hz ** -float(peaks.exponent[k])
-    return 2 * fit * float(high_hz - low_hz)
-
-
-def _posterior_finding(
-    segment_id: str, i: int, spectra: SpectralFeatures, peaks: _Posterior, k: int, course: _Course
-) -> Finding | None:
-    """Judge one candidate: strength, share of clean time, field; None where it fails."""
-    # the height at one bin is luck on many pages; the whole of the rhythm's band is not
-    if course.strength_db < _L["band_db"] or course.share < _L["sustained_share"]:
-        return None
-    live = spectra.is_live[i]
-    power, excess = _at_peak(spectra, i, float(peaks.peak_hz[k]))
-    behind = float(excess[[r for r in _OCCIPITOPARIETAL if live[r]]].mean())
-    front = float(excess[[r for r in _ANTERIOR if live[r]]].mean())
-    ratio = behind / max(front, _L["front_share"] * behind, 1e-9)
-    if behind <= 0 or ratio < _L["posterior_ratio"]:
-        return None
-    side = max(np.nonzero(peaks.used[k])[0].tolist(), key=lambda c: float(power[_OCCIPITAL[c]]))
-    lead = int(_OCCIPITAL[side])
-    field = [
-        r for r in _POSTERIOR
-        if live[r] and r != lead and power[r] >= _L["field_share"] * power[lead]
-    ]  # fmt: skip
-    rows = [lead, *sorted(field, key=lambda r: (-float(power[r]), int(r)))]
-    measures = [
-        ("frequency_hz", float(peaks.peak_hz[k]), "Hz"),
-        ("amplitude_uv_p2p", course.amplitude_uv_p2p(peaks, k, side), "uV"),
-        ("prominence_db", float(peaks.height_db[k]), "dB"),
-        ("posterior_anterior_ratio", ratio, "1"),
-        ("sustained_share", course.share, "1"),
-        *_sides_apart(peaks, k),
-    ]
-    confidence = margin_confidence(
-        10 ** ((course.strength_db - _L["band_db"]) / 10),
-        ratio / _L["posterior_ratio"],
-        course.share / _L["sustained_share"],
-    )
-    names = [CANONICAL19[r] for r in rows]
-    span = (0.0, float(SEGMENT_S))
-    return make_finding(segment_id, "posterior_rhythm", names, span, measures, confidence, VERSION)
-
-
-def _sides_apart(peaks: _Posterior, k: int) -> list[tuple[str, float, str]]:
-    """Return how far apart the rhythm's frequencies at O1 and O2 are, where both have their own."""
-    near = np.abs(peaks.freqs_hz - peaks.peak_hz[k]) <= _L["side_reach_hz"]
-    peak_hz, height_db = peak_of(peaks.freqs_hz, peaks.ratio_by_row[k], near)
-    if not peaks.used[k].all() or not (height_db >= _L["posterior_db"]).all():
-        return []
-    return [("frequency_difference_hz", float(abs(peak_hz[0] - peak_hz[1])), "Hz")]
-
-
-def _at_peak(
-    spectra: SpectralFeatures, i: int, peak_hz: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Density of every row at the peak, whole and over the level of its flanks, shape (19,).
-
-    A rhythm of the back is smaller in front; the 1/f activity it stands on is not, and would pull
-    the ratio of whole powers towards 1 on every page where the rhythm is low.
-    """
-    away = spectra.freqs_hz - peak_hz
-    near, far = _L["flank_near_hz"], _L["flank_far_hz"]
-    density = spectra.psd_uv2_hz[i]
-    power: NDArray[np.float32] = density[:, np.abs(away) <= 0.5].mean(1)
-    below = density[:, (away >= -far) & (away <= -near)].mean(1)
-    above = density[:, (away >= near) & (away <= far)].mean(1)
-    return power, power - np.sqrt(below * above)
+def _field_names(power: list[float], is_live: NDArray[np.bool_], lead: int) -> list[str]:
+    """Return the leading row, then those that show the rhythm too, by falling power."""
+    least = _L["field_share"] * power[lead]
+    field = [r for r in _POSTERIOR.tolist() if is_live[r] and r != lead and power[r] >= least]
+    return [CANONICAL19[r] for r in (lead, *sorted(field, key=lambda r: (-power[r], r)))]
 
 
 def find_dominant_rhythm(batch: SegmentBatch, spectra: SpectralFeatures) -> RuleResult:
@@ -360,22 +248,25 @@ def find_dominant_rhythm(batch: SegmentBatch, spectra: SpectralFeatures) -> Rule
         As for :func:`find_background`.
     """
     findings = []
-    for i, band in enumerate(spectra.dominant_band):
-        if not band:
-            continue
-        low, high = CLINICAL_BANDS[band]
-        hz, height = spectra.dominant_hz[i], spectra.prominence_db[i]
-        with np.errstate(invalid="ignore"):
-            rows = np.nonzero((hz >= low) & (hz <= high))[0]
-        if not rows.size:
-            continue
-        near = np.abs(hz[rows][:, None] - hz[rows][None]) <= _L["same_rhythm_hz"]
-        seed = int(np.argmax(near @ height[rows]))
-        rows = rows[near[seed]]
+    hz_of, height_of = spectra.dominant_hz, spectra.prominence_db
+    low, high = (
+        np.array([CLINICAL_BANDS[b][side] if b else np.nan for b in spectra.dominant_band])
+        for side in (0, 1)
+    )
+    with np.errstate(invalid="ignore"):
+        is_in = (hz_of >= low[:, None]) & (hz_of <= high[:, None])
+        near = np.abs(hz_of[:, :, None] - hz_of[:, None]) <= _L["same_rhythm_hz"]
+    support = np.matmul(near, np.where(is_in, height_of, 0.0)[..., None])[..., 0]
+    seed = np.where(is_in, support, -np.inf).argmax(1)
+    is_near = is_in & near[np.arange(len(batch)), seed]
+    n_live = spectra.is_live.sum(1)
+    for i in np.nonzero(is_in.any(1))[0].tolist():
+        hz, height = hz_of[i], height_of[i]
+        rows = np.nonzero(is_near[i])[0]
         rows = rows[np.argsort(-height[rows], kind="stable")]
-        share = rows.size / int(spectra.is_live[i].sum())
+        share = rows.size / int(n_live[i])
         measures = [
-            ("frequency_hz", float(np.median(hz[rows])), "Hz"),
+            ("frequency_hz", median(hz[rows].tolist()), "Hz"),
             ("prominence_db", float(height[rows[0]]), "dB"),
             ("row_share", share, "1"),
         ]
@@ -389,5 +280,5 @@ def find_dominant_rhythm(batch: SegmentBatch, spectra: SpectralFeatures) -> Rule
                 confidence, VERSION,
             )
         )  # fmt: skip
-    reasons = ["" if n else "no live row" for n in spectra.is_live.sum(1)]
+    reasons = ["" if n else "no live row" for n in n_live.tolist()]
     return conclude(batch.segment_ids, "dominant_rhythm", findings, reasons)

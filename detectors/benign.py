@@ -165,11 +165,13 @@ def trains(peaks: Peaks) -> list[Train]:
     The autocorrelation of the seconds around is read at the first of its largest values between 4
     and 20 Hz.
     """
+    from scipy import fft
+
     half = round(LIMITS["train_half_s"].value * SFREQ_HZ)
     at = np.clip(peaks.sample[:, None] + np.arange(-half, half), 0, N_TIMES - 1)
     x = np.take_along_axis(peaks.gathered_uv, at, axis=1)
-    spectrum = np.abs(np.fft.rfft(x - x.mean(axis=1, keepdims=True), n=4 * half, axis=1)) ** 2
-    lags = np.fft.irfft(spectrum, axis=1)[:, : half + 1]
+    spectrum = np.abs(fft.rfft(x - x.mean(axis=1, keepdims=True), n=4 * half, axis=1)) ** 2
+    lags = fft.irfft(spectrum, axis=1)[:, : half + 1]
     length = 2 * half - np.arange(half + 1)
     correlation: Floats = lags / np.maximum(lags[:, :1], 1e-9) * (2 * half / length)
     first, last = SFREQ_HZ // 20, SFREQ_HZ // 4

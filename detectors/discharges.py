@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +25,10 @@ from detectors._matched_filter import (
     Whitened,
     bank,
     centred_s,
-    fields,
     fits,
     referred,
+    scaled,
     spectrum_of,
-    template_spectra,
     whitened,
 )
 from detectors._rule_common import Limit
@@ -107,69 +107,86 @@ class Search:
     place: int
     page: Whitened
     found: Fits
-    white: NDArray[np.float64]
 
     def candidates(self) -> list[Fit]:
         """Return what stands out as negative, strongest first (``clinical.md`` 4.1)."""
-        height = np.abs(self.found.z).max(axis=(0, 1))
+        from detectors._discharge_kernels import highest_moments
+
         margin = round(LIMITS["edge_s"].value * RATE_HZ)
-        height[:margin] = height[-margin:] = 0.0
         apart = round(LIMITS["apart_s"].value * RATE_HZ)
-        out = []
-        while height[top := int(np.argmax(height))] >= LIMITS["candidate_sd"].value:
-            fit = self._fit_at(np.arange(len(CANONICAL19) * 2), top, top + 1)
-            # saccades' spike potentials, lambda waves and POSTS are positive, discharges rarely are
-            if fit.sign < 0:
-                out.append(fit)
-            height[max(top - apart, 0) : top + apart + 1] = 0.0
-        return out
+        height, least = self.found.height, LIMITS["candidate_sd"].value
+        at = highest_moments(height, margin, apart, least)
+        # saccades' spike potentials, lambda waves and POSTS are positive, discharges rarely are
+        at = at[height[at] < 0]
+        return self._described(at, self.found.which[at], height[at]) if at.size else []
 
-    def nearest(self, sample: int, rows: Sequence[int]) -> Fit:
-        """Return the best template around a sample with its maximum on one of some rows."""
+    def nearest(self, asked: Sequence[tuple[int, Sequence[int]]]) -> list[Fit]:
+        """Return for each (sample, rows) the best template around it with its maximum there."""
+        if not asked:
+            return []
         near = round(LIMITS["box_near_s"].value * RATE_HZ)
-        middle = sample * RATE_HZ // SFREQ_HZ
-        start = min(max(middle - near, 0), self.found.z.shape[2] - 1)
-        chosen = np.array([r + w for w in (0, len(CANONICAL19)) for r in rows], dtype=np.intp)
-        return self._fit_at(chosen, start, max(middle + near, start) + 1)
+        n_fields, n_out = len(self.found.weights), len(self.found.height)
+        wanted = sorted({row for _, rows in asked for row in rows})
+        chosen = np.array([r + w for w in (0, len(CANONICAL19)) for r in wanted], dtype=np.intp)
+        z = np.zeros((n_fields, len(TEMPLATES), n_out), dtype=np.float32)
+        z[chosen] = scaled(self.page, self.found.weights[chosen])
+        at, which, height = [], [], []
+        for sample, rows in asked:
+            middle = sample * RATE_HZ // SFREQ_HZ
+            start = min(max(middle - near, 0), n_out - 1)
+            own = np.array([r + w for w in (0, len(CANONICAL19)) for r in rows], dtype=np.intp)
+            around = z[own, :, start : max(middle + near, start) + 1]
+            k, template, lag = np.unravel_index(int(np.argmax(np.abs(around))), around.shape)
+            at.append(start + int(lag))
+            which.append((int(own[k]), int(template)))
+            height.append(float(around[k, template, lag]))
+        return self._described(np.array(at), np.array(which), np.array(height))
 
-    def _fit_at(self, chosen: NDArray[np.intp], start: int, stop: int) -> Fit:
-        z = self.found.z[chosen, :, start:stop]
-        k, template, lag = np.unravel_index(int(np.argmax(np.abs(z))), z.shape)
-        field, at = int(chosen[k]), start + int(lag)
+    def _described(
+        self, at: NDArray[np.intp], which: NDArray[np.intp], height: NDArray[np.floating[Any]]
+    ) -> list[Fit]:
+        """Measure fits at some moments: voltage on every row, and how well rivals do there."""
+        field, template = which[:, 0], which[:, 1]
         row = field % len(CANONICAL19)
-        kernel = _kernels(self.page)[template]
-        window = _window(self.white, at)
-        size = window @ kernel
-        energy = float(kernel @ kernel)
-        shape = referred(fields()[field : field + 1], self.page.good)[0]
+        templates, rivals = _kernels(self.page)
+        kernel = templates[template]
+        energy = (kernel * kernel).sum(axis=1)
+        around = _windows(self.page.white, at)
+        reach = (around.shape[2] - 2 * _HALF) // 2
+        middle = around[:, :, reach : reach + 2 * _HALF]
+        size = np.matmul(middle, kernel[:, :, None])[:, :, 0]
         weights = self.found.weights[field]
+        gathered = np.matmul(weights[:, None, :], around)[:, 0]
+        own = np.abs((weights * size).sum(axis=1)) + 1e-9
         single, eye = _other_fields(self.page, size)
-        own = abs(float(weights @ size)) + 1e-9
-        slow, wave = _other_waves(self.page, weights @ self.white, at, energy)
-        chosen_template = TEMPLATES[int(template)]
-        return Fit(
-            self.place, at * SFREQ_HZ // RATE_HZ, row, chosen_template.kind,
-            chosen_template.pointed_s, chosen_template.slow_s, float(abs(z[k, template, lag])),
-            float(np.sign(z[k, template, lag])), size / max(energy, 1e-12), single / own, eye / own,
-            slow / own, wave / own, weights * (shape[row] / max(float(weights @ shape), 1e-9)),
-        )  # fmt: skip
+        slow, wave = _other_waves(rivals, gathered, energy)
+        shape = self.found.seen[field]
+        passed = np.maximum((weights * shape).sum(axis=1), 1e-9)
+        source = weights * (shape[np.arange(len(at)), row] / passed)[:, None]
+        amplitude = size / np.maximum(energy, 1e-12)[:, None]
+        single, eye, slow, wave = (share / own for share in (single, eye, slow, wave))
+        return [
+            Fit(
+                self.place, int(at[k]) * SFREQ_HZ // RATE_HZ, int(row[k]), chosen.kind,
+                chosen.pointed_s, chosen.slow_s, float(abs(height[k])),
+                float(np.sign(height[k])), amplitude[k], float(single[k]), float(eye[k]),
+                float(slow[k]), float(wave[k]), source[k],
+            )
+            for k, chosen in enumerate(TEMPLATES[t] for t in template.tolist())
+        ]  # fmt: skip
 
 
 def search(rows: Rows, place: int, high_hz: float) -> Search | None:
     """Search one page, None where too few rows make no field."""
-    from scipy import fft
-
     if rows.good[place].sum() < LIMITS["fewest_rows"].value:
         return None
     page = whitened(rows, place, high_hz)
-    n_bins = page.spectrum.shape[1]
-    white = fft.irfft(page.spectrum, n=2 * (n_bins - 1), axis=1)[:, _HALF:-_HALF]
-    return Search(place, page, fits(page), white.astype(np.float64))
+    return Search(place, page, fits(page, LIMITS["candidate_sd"].value))
 
 
 def lone_fit(rows: Rows, place: int, row: int, sample: int) -> Fit:
     """Describe a peak where too few rows are there to gather: its row stands for itself."""
-    x_uv = rows.data_uv[place]
+    x_uv = rows.page_uv(place)
     alone = np.zeros(len(CANONICAL19))
     alone[row] = 1.0
     sign = -1.0 if second_difference(x_uv[row])[sample] < 0 else 1.0
@@ -179,20 +196,35 @@ def lone_fit(rows: Rows, place: int, row: int, sample: int) -> Fit:
     )  # fmt: skip
 
 
-def _kernels(page: Whitened) -> NDArray[np.float64]:
-    """Whitened templates in time, 1 s to both sides, for a wave of 1 uV."""
-    return _in_time(bank() * page.gain)
+def _kernels(page: Whitened) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return whitened templates for a wave of 1 uV, and rivals of unit energy.
+
+    In time, 1 s to both sides.
+    """
+    from scipy import fft
+
+    spectra = (_drawn() * page.gain).astype(np.complex64)
+    x = fft.irfft(spectra, n=2 * (spectra.shape[1] - 1), axis=1)
+    kernels = np.concatenate([x[:, -_HALF:], x[:, :_HALF]], axis=1).astype(np.float64)
+    templates, rivals = kernels[: len(TEMPLATES)], kernels[len(TEMPLATES) :]
+    return templates, rivals / np.sqrt((rivals * rivals).sum(axis=1, keepdims=True))
 
 
-def _in_time(spectra: NDArray[np.complex128]) -> NDArray[np.float64]:
-    n_out = 2 * (spectra.shape[-1] - 1)
-    x = np.fft.irfft(spectra, n=n_out, axis=-1)
-    return np.concatenate([x[..., -_HALF:], x[..., :_HALF]], axis=-1)
+@cache
+def _drawn() -> NDArray[np.complex128]:
+    """Spectra of all templates, then of all rivals."""
+    return np.concatenate([bank(), _rivals()])
 
 
-def _window(x: NDArray[np.float64], at: int) -> NDArray[np.float64]:
-    """Return 1 s to both sides of a sample, zero beyond the page."""
-    return np.pad(x, [(0, 0)] * (x.ndim - 1) + [(_HALF, _HALF)])[..., at : at + 2 * _HALF]
+def _windows(x: NDArray[np.float32], at: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return 1 s and the rivals' reach to both sides of some samples, zero beyond the page.
+
+    Shape (n, n_rows, 2 * (1 s + reach)).
+    """
+    far = _HALF + round(LIMITS["rival_reach_s"].value * RATE_HZ)
+    padded = np.zeros((len(x), x.shape[1] + 2 * far))
+    padded[:, far : far + x.shape[1]] = x
+    return np.stack([padded[:, k : k + 2 * far] for k in at.tolist()])
 
 
 @cache
@@ -204,17 +236,18 @@ def _eye_fields() -> NDArray[np.float64]:
     return np.array([[f.get(name, 0.0) for name in CANONICAL19] for f in (up, aside)])
 
 
-def _other_fields(page: Whitened, size: NDArray[np.float64]) -> tuple[float, float]:
-    """How well one electrode alone, and an eye, fit what every row shows at the moment."""
-    alone = referred(np.eye(len(CANONICAL19)), page.good)[page.good]
-    eyes = referred(_eye_fields(), page.good)
-    seen = page.inverse @ size
-
-    def best(field: NDArray[np.float64]) -> float:
-        power = np.einsum("fr,rs,fs->f", field, page.inverse, field)
-        return float((np.abs(field @ seen) / np.sqrt(np.maximum(power, 1e-12))).max())
-
-    return best(alone), best(eyes)
+def _other_fields(
+    page: Whitened, size: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How well one electrode alone, and an eye, fit what every row shows at some moments."""
+    n = len(CANONICAL19)
+    rivals = np.concatenate([np.eye(n)[page.good], _eye_fields()])
+    rivals = referred(rivals, page.good)
+    whitened_fields = rivals @ page.inverse
+    power = (whitened_fields * rivals).sum(axis=1)
+    fit = np.abs(size @ whitened_fields.T) / np.sqrt(np.maximum(power, 1e-12))
+    n_alone = int(page.good.sum())
+    return fit[:, :n_alone].max(axis=1), fit[:, n_alone:].max(axis=1)
 
 
 @cache
@@ -229,17 +262,12 @@ def _rivals() -> NDArray[np.complex128]:
 
 
 def _other_waves(
-    page: Whitened, x: NDArray[np.float64], at: int, energy: float
-) -> tuple[float, float]:
-    """How well slow waves and trains fit the gathered row around the moment."""
-    kernels = _in_time(template_spectra(page, _rivals()).astype(np.complex128))
-    kernels /= np.linalg.norm(kernels, axis=1, keepdims=True)
-    reach = round(LIMITS["rival_reach_s"].value * RATE_HZ)
-    padded = np.pad(x, _HALF + reach)
-    around = np.lib.stride_tricks.sliding_window_view(
-        padded[at : at + 2 * (_HALF + reach)], 2 * _HALF
-    )
-    size = np.abs(kernels @ around.T) * np.sqrt(energy)
-    slow = float(size[: len(_SLOW_S)].max())
-    pairs = size[len(_SLOW_S) :].reshape(len(_WAVES_HZ), 2, -1)
-    return slow, float(np.hypot(pairs[:, 0], pairs[:, 1]).max())
+    rivals: NDArray[np.float64], x: NDArray[np.float64], energy: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How well slow waves and trains fit the gathered rows around their moments."""
+    around = np.lib.stride_tricks.sliding_window_view(x, 2 * _HALF, axis=1)
+    size = np.abs(around @ rivals.T) * np.sqrt(energy)[:, None, None]
+    n_slow = len(_SLOW_S)
+    slow = size[:, :, :n_slow].max(axis=(1, 2))
+    pairs = size[:, :, n_slow:].reshape(*size.shape[:2], len(_WAVES_HZ), 2)
+    return slow, np.hypot(pairs[..., 0], pairs[..., 1]).max(axis=(1, 2))

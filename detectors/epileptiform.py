@@ -72,7 +72,7 @@ PATTERNS = EPILEPTIFORM - DISCHARGES
 
 _COMPANY = ("movement", "muscle", "electrode_pop", "blink", "lateral_eye")
 """Artifacts that reach rows they are not found on: the average reference mirrors them."""
-_AT_ONCE = 16  # pages filtered together: their spectra stay in cache
+_AT_ONCE = 64  # pages judged together: what is kept of them is 20 MB
 
 
 @dataclass(frozen=True, slots=True)

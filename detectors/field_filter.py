@@ -84,7 +84,7 @@ class Matched:
         inverse = self.inverse[segment].astype(np.float64)
         towards = np.einsum("kcd,kd->kc", inverse, moment)
         fields = np.concatenate([self.field[None], _foci()])
-        gain = np.einsum("fc,kcd,fd->kf", fields, inverse, fields, optimize=True)
+        gain = (np.matmul(inverse, fields.T) * fields.T).sum(1)
         explained = (towards @ fields.T) ** 2 / np.maximum(gain, 1e-12)
         best = explained[:, 1:].max(1, initial=0.0)
         return np.asarray(explained[:, 0] >= _L["focus_share"] * best)

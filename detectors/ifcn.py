@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors._rule_common import Limit
-from detectors._transient_signal import Floats, Ints, Peaks, Rows, second_difference
+from detectors._transient_signal import Floats, Ints, Peaks, Rows
 from detectors.localisation import ADJACENT
 from detectors.types import N_TIMES, SFREQ_HZ
 
@@ -172,12 +173,12 @@ def ifcn_records(rows: Rows, peaks: Peaks) -> list[IfcnRecord]:
     if n == 0:
         return []
     around, inside = _around(peaks)
-    own, _ = _around(peaks, rows.data_uv[peaks.segment, peaks.row])
+    own = rows.rows_uv(peaks.segment, peaks.row)
     sharpness = _sharpness(peaks)
     duration = (peaks.lead + peaks.trail) / SFREQ_HZ
     short, cycle = _background_waves(peaks)
     slope = _slope_ratio(peaks)
-    height = own[:, _HALF] - np.minimum(*_feet_uv(own, peaks))
+    height = _height(own, peaks)
     after_s, after_share = _after_wave(around, inside, peaks)
     change_db, is_outside = _disturbed(around, inside)
     n_near, is_one, is_judged = _field_facts(peaks, rows.good[peaks.segment])
@@ -207,37 +208,55 @@ def ifcn_records(rows: Rows, peaks: Peaks) -> list[IfcnRecord]:
     ]  # fmt: skip
 
 
-def _around(peaks: Peaks, uv: Floats | None = None) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the gathered row, or another, 2 s around each peak, turned so that the peak points up.
+def _around(peaks: Peaks) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the gathered row 2 s around each peak, turned so that the peak points up.
 
     The median is taken off; samples beyond the page repeat its edge and are marked outside.
     """
-    x = peaks.gathered_uv if uv is None else uv
     at = peaks.sample[:, None] + np.arange(-_HALF, _HALF + 1)
     inside = (at >= 0) & (at < N_TIMES)
-    y = np.take_along_axis(x, np.clip(at, 0, N_TIMES - 1), axis=1) * peaks.sign[:, None]
-    base = np.nanmedian(np.where(inside, y, np.nan), axis=1)
+    y = np.take_along_axis(peaks.gathered_uv, np.clip(at, 0, N_TIMES - 1), axis=1)
+    y *= peaks.sign[:, None]
+    (base,) = _quantiles(y, inside, (0.5,))
     return y - base[:, None], inside
 
 
-def _feet_uv(around: Floats, peaks: Peaks) -> tuple[Floats, Floats]:
-    n = np.arange(len(around))
-    return around[n, _HALF - peaks.lead], around[n, _HALF + peaks.trail]
+def _quantiles(y: Floats, inside: NDArray[np.bool_], shares: Sequence[float]) -> tuple[Floats, ...]:
+    """Return quantiles of what is inside of each row."""
+    ordered = np.sort(np.where(inside, y, np.inf), axis=1)
+    last = inside.sum(axis=1) - 1
+    k = np.arange(len(y))
+    found = []
+    for share in shares:
+        low = (share * last).astype(np.intp)
+        below = ordered[k, low]
+        above = ordered[k, np.minimum(low + 1, last)]
+        found.append(below + (share * last - low) * (above - below))
+    return tuple(found)
+
+
+def _height(own: Floats, peaks: Peaks) -> Floats:
+    """Return how far each row's peak stands above its lower foot."""
+    k = np.arange(len(own))
+    feet = [
+        own[k, np.clip(peaks.sample + step, 0, N_TIMES - 1)] * peaks.sign
+        for step in (-peaks.lead, peaks.trail)
+    ]
+    return own[k, peaks.sample] * peaks.sign - np.minimum(*feet)
 
 
 def _sharpness(peaks: Peaks) -> Floats:
     """Second difference at each peak over its own flanks, in robust SD of the row's page."""
-    x = peaks.gathered_uv
+    from detectors._criteria_kernels import bends
+
     longest = round(LIMITS["sharpness_lag_s"].value * SFREQ_HZ)
     lags = np.clip((peaks.lead + peaks.trail) // 2, _SHORTEST_LAG, longest)
-    sharpness = np.zeros(len(x))
-    for lag in np.unique(lags).tolist():
-        chosen = np.flatnonzero(lags == lag)
-        bend = second_difference(x[chosen], lag)
-        sd = 1.4826 * np.median(np.abs(bend - np.median(bend, axis=1, keepdims=True)), axis=1)
-        at_peak = np.take_along_axis(bend, peaks.sample[chosen, None], axis=1)[:, 0]
-        sharpness[chosen] = np.abs(at_peak) / np.maximum(sd, 1e-3)
-    return sharpness
+    bend = np.empty_like(peaks.gathered_uv)
+    bends(peaks.gathered_uv, lags, bend)
+    at_peak = np.abs(bend[np.arange(len(bend)), peaks.sample])
+    bend -= np.median(bend, axis=1, keepdims=True)
+    sd = 1.4826 * np.median(np.abs(bend), axis=1)
+    return np.asarray(at_peak / np.maximum(sd, 1e-3))
 
 
 def _background_waves(peaks: Peaks) -> tuple[Floats, Floats]:
@@ -246,45 +265,24 @@ def _background_waves(peaks: Peaks) -> tuple[Floats, Floats]:
     A half-wave lasts from leaving the middle on one side to leaving it on the other, so that fast
     noise riding on the ongoing rhythm does not count as waves.
     """
-    short, cycle = np.zeros(len(peaks.row)), np.zeros(len(peaks.row))
-    share = LIMITS["short_percentile"].value
-    for k, row in enumerate(peaks.gathered_uv):
-        x = row - np.median(row)
-        swing = LIMITS["wave_sd"].value * 1.4826 * np.median(np.abs(x))
-        outside = np.flatnonzero(np.abs(x) > swing)
-        turns = outside[1:][np.diff(x[outside] > 0)]
-        half_s = np.diff(turns) / SFREQ_HZ
-        if half_s.size:
-            short[k], cycle[k] = 2 * np.percentile(half_s, share), 2 * np.median(half_s)
+    from detectors._criteria_kernels import half_waves
+
+    x = peaks.gathered_uv - np.median(peaks.gathered_uv, axis=1, keepdims=True)
+    swing = LIMITS["wave_sd"].value * 1.4826 * np.median(np.abs(x), axis=1)
+    found = np.zeros((len(x), 2))
+    half_waves(x, swing, LIMITS["short_percentile"].value / 100, found)
+    short, cycle = 2 * found.T / SFREQ_HZ
     return short, cycle
 
 
 def _slope_ratio(peaks: Peaks) -> Floats:
     """Steeper over flatter flank, each between 80 and 20 % of its height."""
-    x = peaks.gathered_wide_uv * peaks.sign[:, None]
-    ratio = np.ones(len(x))
-    for k in range(len(x)):
-        at, lead, trail = int(peaks.sample[k]), int(peaks.lead[k]), int(peaks.trail[k])
-        top = at - 1 + int(np.argmax(x[k, max(at - 1, 0) : at + 2])) if at else at
-        rise = _steepness(x[k, max(top - lead, 0) : top + 1][::-1])
-        fall = _steepness(x[k, top : top + trail + 1])
-        slopes = sorted((rise, fall))
-        ratio[k] = slopes[1] / slopes[0] if slopes[0] > 0 else 1.0
+    from detectors._criteria_kernels import slope_ratios
+
+    ratio = np.ones(len(peaks.row))
+    upright = peaks.gathered_wide_uv * peaks.sign[:, None]
+    slope_ratios(upright, peaks.sample, peaks.lead, peaks.trail, ratio)
     return ratio
-
-
-def _steepness(x: Floats) -> float:
-    """Slope of a flank given from its peak to its foot, uV per sample."""
-    height = float(x[0] - x.min())
-    if x.size < 2 or height <= 0:
-        return 0.0
-    level = (x - x.min()) / height
-    times = []
-    for share in (0.8, 0.2):
-        below = int(np.argmax(level <= share))
-        step = level[below - 1] - level[below]
-        times.append(below - 1 + (level[below - 1] - share) / max(step, 1e-9))
-    return 0.6 * height / max(times[1] - times[0], 0.1)
 
 
 def _after_wave(around: Floats, inside: NDArray[np.bool_], peaks: Peaks) -> tuple[Floats, Floats]:
@@ -294,31 +292,21 @@ def _after_wave(around: Floats, inside: NDArray[np.bool_], peaks: Peaks) -> tupl
     after-wave; a wave lasts from one turning point of the smooth row to the next but one, and
     is as high as the one between stands off their mean.
     """
-    n = len(around)
-    length, share = np.zeros(n), np.zeros(n)
+    from detectors._criteria_kernels import bridge, largest_waves
+
     kernel = np.hanning(17)[1:-1]
     kernel /= kernel.sum()
-    limits = {
-        name: LIMITS[name].value * SFREQ_HZ
-        for name in ("after_from_s", "after_to_s", "after_within_s")
-    }
-    for k in range(n):
-        y = around[k].copy()
-        first, last = _HALF - int(peaks.lead[k]), _HALF + int(peaks.trail[k])
-        y[first : last + 1] = np.linspace(y[first], y[last], last - first + 1)
-        low, high = np.percentile(y[inside[k]], [5, 95])
-        smooth = np.convolve(y, kernel, mode="same")
-        turns = last + 1 + np.flatnonzero(np.diff(np.sign(np.diff(smooth[last:]))))
-        feet = np.concatenate([[last], turns])
-        for start, top, stop in zip(feet, feet[1:], feet[2:], strict=False):
-            is_timed = limits["after_from_s"] <= stop - start <= limits["after_to_s"]
-            if start - _HALF > limits["after_within_s"] or not is_timed or not inside[k, stop]:
-                continue
-            rise = abs(smooth[top] - 0.5 * (smooth[start] + smooth[stop]))
-            height = float(rise / max(high - low, 1e-3))
-            if height > share[k]:
-                length[k], share[k] = (stop - start) / SFREQ_HZ, height
-    return length, share
+    shortest, longest, latest = (
+        LIMITS[name].value * SFREQ_HZ for name in ("after_from_s", "after_to_s", "after_within_s")
+    )
+    y = around.copy()
+    last = _HALF + peaks.trail
+    bridge(y, _HALF - peaks.lead, last)
+    low, high = _quantiles(y, inside, (0.05, 0.95))
+    found = np.zeros((len(y), 2))
+    limits = (shortest, longest, latest, _HALF)
+    largest_waves(y, inside, last, high - low, kernel, limits, found)
+    return found[:, 0] / SFREQ_HZ, found[:, 1]
 
 
 def _disturbed(around: Floats, inside: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
@@ -327,26 +315,31 @@ def _disturbed(around: Floats, inside: NDArray[np.bool_]) -> tuple[Floats, NDArr
     The window holds the transient and half a second after it; it is set against windows within 2 s
     that do not overlap it, and against how much these differ among themselves.
     """
+    from detectors._criteria_kernels import stand_out
+
     starts = np.arange(0, 2 * _HALF + 2 - _WINDOW, _HOP)
     own = _HALF - _BEFORE
     at = np.concatenate([[own], starts])[:, None] + np.arange(_WINDOW)
-    power = np.abs(np.fft.rfft(around[:, at] * np.hanning(_WINDOW), axis=-1)) ** 2
-    f_hz = np.fft.rfftfreq(_WINDOW, 1.0 / SFREQ_HZ)
-    bands = [power[..., (f_hz >= a) & (f_hz < b)].sum(axis=-1) for a, b in _BANDS_HZ]
-    level = 10.0 * np.log10(np.stack(bands, axis=-1) + 1e-9)
-    is_other = inside[:, at[1:]].all(axis=-1) & (np.abs(starts - own) >= _WINDOW)
-    others = np.where(is_other[..., None], level[:, 1:], np.nan)
-    is_known = np.asarray(is_other.any(axis=1))
-    others[~is_known] = level[~is_known, :1]
-    middle = np.nanmedian(others, axis=1)
-    spread = 1.4826 * np.nanmedian(np.abs(others - middle[:, None]), axis=1)
-    change = level[:, 0] - middle
-    outside = np.asarray(np.abs(change) >= LIMITS["disturbed_sd"].value * spread)
-    outside &= is_known[:, None]
-    strength = np.where(outside, np.abs(change), 0.0)
-    best = np.argmax(strength, axis=1)
-    n = np.arange(len(around))
-    return change[n, best], outside[n, best]
+    waves, bands = _band_waves()
+    power = (around[:, at] @ waves) ** 2 @ bands
+    level = 10.0 * np.log10(power + 1e-9)
+    # pages are read without a gap: a window is inside where both of its ends are
+    is_other = inside[:, at[1:, 0]] & inside[:, at[1:, -1]] & (np.abs(starts - own) >= _WINDOW)
+    change, outside = np.zeros(len(level)), np.zeros(len(level), dtype=np.bool_)
+    stand_out(level, is_other, LIMITS["disturbed_sd"].value, change, outside)
+    return change, outside
+
+
+@cache
+def _band_waves() -> tuple[Floats, Floats]:
+    """Return windowed cosines and sines of every bin in a band, and which band each belongs to."""
+    f_hz = np.arange(_WINDOW // 2 + 1) * SFREQ_HZ / _WINDOW
+    f_hz = f_hz[(f_hz >= _BANDS_HZ[0][0]) & (f_hz < _BANDS_HZ[-1][1])]
+    turn = 2 * np.pi * np.arange(_WINDOW)[:, None] / SFREQ_HZ * f_hz
+    waves = np.hanning(_WINDOW)[:, None] * np.concatenate([np.cos(turn), np.sin(turn)], axis=1)
+    both = np.concatenate([f_hz, f_hz])
+    bands = np.stack([(both >= a) & (both < b) for a, b in _BANDS_HZ], axis=1)
+    return waves, bands.astype(np.float64)
 
 
 def _field_facts(

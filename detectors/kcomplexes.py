@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors._rule_common import Limit, conclude, make_finding, margin_confidence, too_few
+from detectors._rule_common import Limit, make_finding, margin_confidence, too_few
 from detectors._white_page import (
     correlate,
     shape_spectra,
@@ -28,7 +28,6 @@ from detectors.types import (
     SEGMENT_S,
     SFREQ_HZ,
     Finding,
-    RuleResult,
     SegmentBatch,
 )
 
@@ -63,6 +62,8 @@ LIMITS: dict[str, Limit] = {
 """Constants of this module with their source marks."""
 
 _L = {name: entry.value for name, entry in LIMITS.items()}
+VIEW_WIDTH = 5
+"""Samples at 40 Hz over which rows are smoothed."""
 _DURATIONS_S = tuple(np.geomspace(_L["low_s"], _L["high_s"], 4).tolist())
 _NEGATIVE_SHARES = (0.3, 0.42)
 _SINGLE_S = (0.15, 0.27, 0.45)
@@ -82,7 +83,7 @@ def find_kcomplexes(
     view: NDArray[np.float32],
     is_live: NDArray[np.bool_],
     clean: NDArray[np.bool_],
-) -> RuleResult:
+) -> list[Finding]:
     """Find K-complexes: negative, then positive, 0.5-2 s, frontal, clear of the background.
 
     Parameters
@@ -92,15 +93,14 @@ def find_kcomplexes(
     spectrum
         Of all rows, from :func:`detectors._envelope.band_spectrum`, shape (n, 19, n_freqs).
     view
-        Rows at 40 Hz from :func:`detectors.slow_waves.slow_views`, 5 samples wide, dead rows zero;
+        Rows at 40 Hz from :func:`detectors.slow_waves.slow_view`, :data:`VIEW_WIDTH` wide, dead rows zero;
         shape (n, 19, 400).
     is_live
         bool, shape (n, 19).
     clean
         bool, shape (n, 19, 10): usable seconds of live rows.
     """
-    frontal_s = clean[:, _FRONTAL].sum(-1).max(1)
-    is_judged = frontal_s >= _L["clean_s"]
+    is_judged = clean[:, _FRONTAL].sum(-1).max(1) >= _L["clean_s"]
     page = white_page(spectrum, is_live, (0.3, 12.0), (0.5, 6.0), _L["patch_deg"])
     inside = (page.freqs_hz >= _BAND_HZ[0]) & (page.freqs_hz <= _BAND_HZ[1])
     shapes = shape_spectra(_waves(), page, inside)
@@ -123,8 +123,18 @@ def find_kcomplexes(
         )
         if finding is not None:
             findings.append(finding)
-    reasons = too_few(frontal_s, _L["clean_s"], "F3, Fz and F4")
-    return conclude(batch.segment_ids, "kcomplex", findings, reasons)
+    return findings
+
+
+def kcomplex_reasons(clean: NDArray[np.bool_]) -> list[str]:
+    """Say per segment why K-complexes cannot be judged, ``""`` where they can.
+
+    Parameters
+    ----------
+    clean
+        As for :func:`find_kcomplexes`.
+    """
+    return too_few(clean[:, _FRONTAL].sum(-1).max(1), _L["clean_s"], "F3, Fz and F4")
 
 
 @cache

@@ -1,28 +1,32 @@
 """Muscle activity and chewing, told by what a row does above 30 Hz against its own quiet time.
 
 Starts from the cells of :mod:`detectors.row_statistics` and works on any rows, bipolar ones too.
-Muscle that fills the page leaves no quiet time, so the definition's absolute size counts as well
-(``clinical.md`` 8.2). Other artifacts are in :mod:`detectors.artifacts`.
+Any activity that waxes grows above 30 Hz too, so what the row's own 15-30 Hz foretells does not
+count: muscle is flat where 1/f activity falls. Muscle that fills the page leaves no quiet time, so
+the definition's absolute size counts as well (``clinical.md`` 8.2). Other artifacts are in
+:mod:`detectors.artifacts`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import firwin
 
 from detectors._rule_common import (
     Box,
     Limit,
     boxes_by_group,
-    close_gaps,
     conclude_where,
     duration_of,
     finding_of_group,
     make_finding,
     margin_confidence,
+    percentile,
     runs,
 )
 from detectors.montage import electrodes_of
@@ -30,7 +34,7 @@ from detectors.row_statistics import CELL_S, N_CELLS, RowStatistics
 from detectors.spectra import SpectralFeatures
 from detectors.types import SFREQ_HZ, Finding, RuleResult, SegmentBatch
 
-VERSION = "1"
+VERSION = "2"
 """Version of these rules, part of every finding's source."""
 
 _E8 = "clinical.md 8, engineering default"
@@ -47,6 +51,11 @@ LIMITS: dict[str, Limit] = {
     "muscle_row_share": Limit(0.25, "1", "engineering default: of the strongest row, to be named"),
     "muscle_exponent": Limit(2.0, "1", "engineering default for 'flat above 30 Hz'"),
     "muscle_frequency_share": Limit(0.35, "1", "engineering default: of 30 Hz to the band's end"),
+    "muscle_over_beta": Limit(1.8, "1", "engineering default: RMS over what 15-30 Hz foretells"),
+    "muscle_flat_share": Limit(0.5, "1", "engineering default: what is new, of a flat spectrum"),
+    "muscle_least_rms_uv": Limit(2.0, "uV", "engineering default: 12 uV peak to peak, 2 mm"),
+    "muscle_beside_beta": Limit(1.35, "1", "engineering default: on rows beside a sure one"),
+    "muscle_beside_rms_uv": Limit(1.3, "uV", "engineering default: on rows beside a sure one"),
     "muscle_s": Limit(0.2, "s", "clinical.md 5, engineering default"),
     "muscle_band_high_hz": Limit(40.0, "Hz", "engineering default: 10 Hz are left above 30 Hz"),
     "quiet_percent": Limit(25.0, "%", "engineering default: share of a page that is quiet"),
@@ -65,6 +74,7 @@ LIMITS: dict[str, Limit] = {
 
 _L = {name: entry.value for name, entry in LIMITS.items()}
 _FAST_FROM_HZ = 30.0
+_BETA_WIDTH_HZ = 15.0
 _FULL_BAND_HZ = 40.0
 """Width of 30-70 Hz; a narrower band gives each cell fewer independent values."""
 _CHEWING_ROWS = frozenset({"T7", "T8", "F7", "F8"})
@@ -104,7 +114,7 @@ def find_muscle(
     is_live = spectra.is_live & is_judged[:, None]
     levels = _levels(statistics, mains_uv2, is_live, exponent, batch.band_hz[:, 1])
     segment, channel = np.nonzero(is_live & levels.is_strong.any(-1))
-    boxes = _boxes(batch, statistics, levels, segment, channel)
+    boxes = _boxes(batch, statistics, levels, mains_uv2, segment, channel)
     findings = []
     for i, group in boxes_by_group(boxes, 0.3):
         top = group[0]
@@ -187,56 +197,73 @@ def _median_of_rows(
     values: NDArray[np.floating], is_live: NDArray[np.bool_]
 ) -> NDArray[np.floating]:
     """Median over the last axis of the live rows only, 0 where there is none."""
-    ordered = np.sort(np.where(is_live, values, np.inf), axis=-1)
-    n = np.broadcast_to(is_live.sum(-1), ordered.shape[:-1])
-    middle = np.take_along_axis(ordered, np.maximum(n - 1, 0)[..., None] // 2, axis=-1)[..., 0]
-    return np.where(n > 0, middle, 0.0)
+    n = is_live.sum(-1)
+    middle = np.maximum(n - 1, 0) // 2
+    live = values if is_live.all() else np.where(is_live, values, np.inf)
+    ordered = np.partition(live, np.unique(middle), axis=-1)
+    at = np.broadcast_to(middle, ordered.shape[:-1])[..., None]
+    found = np.take_along_axis(ordered, at, axis=-1)[..., 0]
+    return np.where(n > 0, found, np.zeros((), dtype=found.dtype))
 
 
 def _boxes(
     batch: SegmentBatch,
     statistics: RowStatistics,
     levels: _Levels,
+    mains_uv2: NDArray[np.float32],
     segment: NDArray[np.intp],
     channel: NDArray[np.intp],
 ) -> list[list[Box]]:
-    """Per segment, the stretches of each row that are strong enough and fast enough."""
-    level = levels.level_uv2[segment, channel]
-    is_strong = levels.is_strong[segment, channel]
-    active = close_gaps(levels.is_held[segment, channel], round(_L["gap_s"] / CELL_S))
-    change = statistics.cell_fast_change_uv2[segment, channel]
-    power = statistics.cell_fast_uv2[segment, channel]
-    quiet = np.argpartition(power, 25, axis=1)[:, :25] if len(power) else np.zeros((0, 25), int)
-    rest = [np.take_along_axis(v, quiet, 1).mean(1) for v in (power, change)]
-    slowest = _FAST_FROM_HZ + _L["muscle_frequency_share"] * (
-        np.minimum(70.0, batch.band_hz[segment, 1]) - _FAST_FROM_HZ
-    )
-    shortest = round(_L["muscle_s"] / CELL_S)
+    """Per segment, the stretches of each row that are strong, fast and more than its beta waxing."""
+    from detectors import _muscle_kernels
+
+    width = (np.minimum(70.0, batch.band_hz[:, 1]) - _FAST_FROM_HZ).clip(1.0)
+    slowest = (_FAST_FROM_HZ + _L["muscle_frequency_share"] * width).astype(np.float32)
+    # of a flat spectrum the power goes as the width of the band
+    flat = width.astype(np.float64) / _BETA_WIDTH_HZ
+    limits = np.array([
+        round(_L["gap_s"] / CELL_S), round(_L["muscle_s"] / CELL_S), _L["muscle_tail_share"] ** 2,
+        _L["muscle_beside_share"], _L["muscle_beside_rms_uv"], 0.75, 0.25 * N_CELLS,
+    ])  # fmt: skip
+    # two stretches have at least one cell between them
+    out = np.zeros((segment.size * N_CELLS // 2, 3), dtype=np.int32)
+    size = np.zeros(out.shape)
+    n = _muscle_kernels.stretches(
+        np.ascontiguousarray(batch.data_uv, dtype=np.float32), segment, channel, levels.level_uv2,
+        levels.is_strong, levels.is_held, statistics.cell_fast_uv2,
+        statistics.cell_fast_change_uv2, mains_uv2, slowest, flat, _beta_taps(), limits, out, size,
+    )  # fmt: skip
+    out, size = out[:n], size[:n]
+    is_kept = _are_muscle(segment[out[:, 0]], out, size)
     boxes: list[list[Box]] = [[] for _ in range(len(batch))]
-    for r, a, b in zip(*(part.tolist() for part in runs(active)), strict=True):
-        # beside a strong burst weak cells are the background's
-        strong = np.nonzero(level[r, a:b] >= _L["muscle_tail_share"] ** 2 * level[r, a:b].max())[0]
-        a, b = a + int(strong[0]), a + int(strong[-1]) + 1
-        # at an end of the page a cell repeats its neighbour, so that half a burst is needed twice
-        needed = shortest * (2 if a == 0 or b == N_CELLS else 1)
-        if b - a < shortest or is_strong[r, a:b].sum() < needed:
-            continue
-        is_page = b - a > 0.75 * N_CELLS
-        at_rest = (0.0, 0.0) if is_page else (float(rest[0][r]), float(rest[1][r]))
-        hz = _mean_hz(power[r, a:b].mean() - at_rest[0], change[r, a:b].mean() - at_rest[1])
-        if hz < slowest[r]:
-            continue
-        rms = float(np.sqrt(level[r, a:b].clip(0).mean()))
-        if rms < _L["muscle_beside_share"] * float(np.sqrt(level[r].max())):
-            continue
-        boxes[segment[r]].append(Box(int(channel[r]), a * CELL_S, b * CELL_S, rms))
+    for (k, a, b), rms in zip(out[is_kept].tolist(), size[is_kept, 0].tolist(), strict=True):
+        boxes[segment[k]].append(Box(int(channel[k]), a * CELL_S, b * CELL_S, rms))
     return boxes
 
 
-def _mean_hz(power: float, change: float) -> float:
-    """Frequency of a sine with this power and this power of its sample-to-sample differences."""
-    sine = 0.5 * np.sqrt(max(change, 0.0) / max(power, 1e-9))
-    return float(SFREQ_HZ / np.pi * np.arcsin(min(sine, 1.0)))
+def _are_muscle(
+    segment: NDArray[np.intp], cells: NDArray[np.int32], size: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Keep stretches that are surely more than the row's beta waxing, and what lies beside them.
+
+    ``cells`` (n, 3) as ``_muscle_kernels.stretches`` fills them, ``size`` RMS, power over what beta
+    foretells and flatness of what is new.
+    """
+    is_sure = (size[:, 1] >= _L["muscle_over_beta"] ** 2) & (size[:, 2] >= _L["muscle_flat_share"])
+    is_sure &= size[:, 0] >= _L["muscle_least_rms_uv"]
+    start, stop = cells[:, 1], cells[:, 2]
+    shared = np.minimum(stop[:, None], stop) - np.maximum(start[:, None], start)
+    whole = np.maximum(stop[:, None], stop) - np.minimum(start[:, None], start)
+    is_beside = (shared >= 0.3 * whole) & (segment[:, None] == segment) & is_sure
+    is_likely = size[:, 1] >= _L["muscle_beside_beta"] ** 2
+    return np.asarray(is_sure | (is_likely & is_beside.any(1)))
+
+
+@cache
+def _beta_taps() -> NDArray[np.float32]:
+    """Band-pass 15-30 Hz, half amplitude at both edges, 13 Hz wide there."""
+    taps = firwin(49, (_FAST_FROM_HZ - _BETA_WIDTH_HZ, _FAST_FROM_HZ), pass_zero=False, fs=SFREQ_HZ)
+    return np.asarray(taps, dtype=np.float32)
 
 
 def _fast_exponent(batch: SegmentBatch, spectra: SpectralFeatures) -> NDArray[np.float64]:
@@ -277,10 +304,16 @@ def find_chewing(
     smooth[..., 1:-1] = 0.25 * (power[..., :-2] + power[..., 2:]) + 0.5 * power[..., 1:-1]
     is_loud = is_live & ((smooth >= _L["chew_rms_uv"] ** 2).sum(-1) >= _L["chew_bursts"])
     found: dict[int, list[tuple[int, _Bursts]]] = {}
-    for i, k in zip(*np.nonzero(is_loud), strict=True):
-        bursts = _bursts(np.sqrt(smooth[i, k]))
+    segment, at = np.nonzero(is_loud)
+    rms = np.sqrt(smooth[segment, at])
+    high, low = (percentile(rms, percent) for percent in (90, 15))
+    is_full = rms >= np.sqrt(high * np.maximum(low, 0.1 * high))[:, None]
+    n_bursts = (is_full[:, 1:] & ~is_full[:, :-1]).sum(1) + is_full[:, 0]
+    is_train = high >= np.maximum(_L["chew_rms_uv"], _L["chew_ratio"] * low)
+    for j in np.nonzero(is_train & (n_bursts >= _L["chew_bursts"]))[0].tolist():
+        bursts = _bursts(is_full[j], float(high[j]))
         if bursts is not None:
-            found.setdefault(int(i), []).append((rows[k], bursts))
+            found.setdefault(int(segment[j]), []).append((rows[at[j]], bursts))
     findings = [_chewing(batch, i, trains) for i, trains in found.items()]
     is_judged = np.logical_or.reduce(is_live, axis=1)
     why = "no live temporal row with a band above 40 Hz"
@@ -298,13 +331,9 @@ class _Bursts:
     rms_uv: float
 
 
-def _bursts(rms_uv: NDArray[np.float32]) -> _Bursts | None:
+def _bursts(is_full: NDArray[np.bool_], rms_uv: float) -> _Bursts | None:
     """Return the longest regular train of bursts of one row, or None."""
-    high = float(np.percentile(rms_uv, 90))
-    low = float(np.percentile(rms_uv, 15))
-    if high < max(_L["chew_rms_uv"], _L["chew_ratio"] * low):
-        return None
-    _, start, stop = runs((rms_uv >= np.sqrt(high * max(low, 0.1 * high)))[None])
+    _, start, stop = runs(is_full[None])
     middle = 0.5 * (start + stop) * CELL_S
     best: _Bursts | None = None
     for a in range(len(middle)):
@@ -315,7 +344,7 @@ def _bursts(rms_uv: NDArray[np.float32]) -> _Bursts | None:
             if is_steady and _L["chew_low_hz"] <= rate <= _L["chew_high_hz"]:
                 if best is None or b - a > best.n:
                     span = (float(start[a]) * CELL_S, float(stop[b - 1]) * CELL_S)
-                    best = _Bursts(*span, b - a, rate, high)
+                    best = _Bursts(*span, b - a, rate, rms_uv)
                 break
     return best
 

@@ -121,12 +121,17 @@ def standing_out(
 
 @dataclass(frozen=True, slots=True)
 class _Peaks:
-    """Candidate blinks: where, and 1 s around them of the filter's output and of all rows."""
+    """Candidate blinks: where, their width at half height, and 1 s around them of all rows."""
 
     segment: NDArray[np.intp]
     time: NDArray[np.intp]
-    along: NDArray[np.float32]
+    width_s: NDArray[np.float64]
     rows: NDArray[np.float32]
+
+    def kept(self, is_kept: NDArray[np.bool_]) -> _Peaks:
+        return _Peaks(
+            self.segment[is_kept], self.time[is_kept], self.width_s[is_kept], self.rows[is_kept]
+        )
 
 
 def _candidates(
@@ -137,40 +142,43 @@ def _candidates(
     is_inside = (time >= 4) & (time < N_SLOW - 4)
     segment, time = segment[is_inside], time[is_inside]
     around = np.clip(time[:, None] + np.arange(-20, 21), 0, N_SLOW - 1)
+    pages, at = np.unique(segment, return_inverse=True)
+    along = low_passed(matched.output(slow_uv[pages], pages)[at[:, None], around])
+    height, width_s = _height(along), _half_width(along) / SLOW_HZ
+    is_bell = height >= _L["blink_seen_uv"]
+    is_bell &= (width_s >= _L["blink_width_low_s"]) & (width_s <= _L["blink_width_high_s"])
+    segment, time, around = segment[is_bell], time[is_bell], around[is_bell]
     every = np.arange(len(CANONICAL19))[None, :, None]
     rows = low_passed(slow_uv[segment[:, None, None], every, around[:, None, :]])
-    return _Peaks(segment, time, matched.output(rows, segment), rows)
+    return _Peaks(segment, time, width_s[is_bell], rows)
 
 
 def _judge_peaks(
     batch: SegmentBatch, is_live: NDArray[np.bool_], matched: Matched, peaks: _Peaks
 ) -> list[Finding]:
+    peaks = peaks.kept(_has_field(matched, is_live, peaks))
+    width_s = peaks.width_s
     score = matched.score[peaks.segment, peaks.time]
-    height, width_s = _height(peaks.along), _half_width(peaks.along) / SLOW_HZ
-    is_blink = height >= _L["blink_seen_uv"]
-    is_blink &= (width_s >= _L["blink_width_low_s"]) & (width_s <= _L["blink_width_high_s"])
-    is_blink &= _has_field(matched, is_live, peaks)
     correlation = _fp_correlation(peaks.rows)
+    # both from the row as it is drawn: the filter's output is an estimate at Fp
+    drawn, heights = _height(peaks.rows[:, _FP].mean(1)), _height(peaks.rows)
     findings = []
-    for j in np.nonzero(is_blink)[0]:
+    for j, i in enumerate(peaks.segment.tolist()):
         peak_s = (float(peaks.time[j]) + 0.5) / SLOW_HZ
-        # both from the row as it is drawn: the filter's output is an estimate at Fp
-        drawn = float(_height(peaks.rows[j, _FP].mean(0)[None])[0])
         measures = [
-            ("amplitude_uv_p2p", drawn, "uV"),
+            ("amplitude_uv_p2p", float(drawn[j]), "uV"),
             ("peak_s", peak_s, "s"),
             ("width_s", float(width_s[j]), "s"),
             ("correlation", float(correlation[j]), "1"),
             ("background_ratio", float(score[j]), "1"),
-            ("reaches_definition", float(drawn >= _L["blink_p2p_uv"]), "1"),
+            ("reaches_definition", float(drawn[j] >= _L["blink_p2p_uv"]), "1"),
         ]
         confidence = margin_confidence(float(score[j]) / _L["blink_background_sd"])
         # the base of a bell is about twice its width at half height
         span = (peak_s - float(width_s[j]), peak_s + float(width_s[j]))
-        names = [CANONICAL19[r] for r in _rows(peaks.rows[j])]
-        segment_id = batch.segment_ids[peaks.segment[j]]
+        names = [CANONICAL19[r] for r in _rows(heights[j])]
         findings.append(
-            make_finding(segment_id, "blink", names, span, measures, confidence, VERSION)
+            make_finding(batch.segment_ids[i], "blink", names, span, measures, confidence, VERSION)
         )
     return findings
 
@@ -195,11 +203,10 @@ def _has_field(matched: Matched, is_live: NDArray[np.bool_], peaks: _Peaks) -> N
     return np.asarray(both & gone & fits & (fp.mean(1) > 0))
 
 
-def _rows(rows_uv: NDArray[np.float32]) -> list[int]:
+def _rows(height: NDArray[np.float32]) -> list[int]:
     """Rows to name, stronger Fp first, then the frontal ones it makes unusable."""
-    height = _height(rows_uv)
-    first = [int(r) for r in _FP[np.argsort(-height[_FP], kind="stable")]]
-    return first + [int(r) for r in _FRONTAL if height[r] >= _L["blink_field_uv"]]
+    first = _FP[np.argsort(-height[_FP], kind="stable")]
+    return [*first.tolist(), *_FRONTAL[height[_FRONTAL] >= _L["blink_field_uv"]].tolist()]
 
 
 def _fp_correlation(rows_uv: NDArray[np.float32]) -> NDArray[np.float32]:

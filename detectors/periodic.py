@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors._cycles import LIMITS as CYCLE_LIMITS
-from detectors._cycles import Run, follow, shape_of
+from detectors._cycles import Run, explained_share, follow, shape_of
 from detectors._rule_common import Limit, conclude, make_finding, margin_confidence
 from detectors.montage import average_reference
 from detectors.row_statistics import SLOW_HZ, RowStatistics
@@ -30,7 +31,7 @@ from detectors.types import (
 )
 from detectors.vocabulary import side_of
 
-VERSION = "1"
+VERSION = "2"
 """Version of this rule, part of every finding's source."""
 
 _A21 = "ACNS 2021 (clinical.md 7.1)"
@@ -38,10 +39,13 @@ LIMITS: dict[str, Limit] = {
     "slowest_hz": Limit(0.6, "Hz", f"{_A21}: six cycles on 10 s"),
     "fastest_hz": Limit(4.0, "Hz", _A21),
     "fast_hz": Limit(2.5, "Hz", f"{_A21}: faster only in runs under 10 s"),
+    "drift_hz": Limit(0.4, "Hz", "engineering default: slower is no repetition"),
     "screen": Limit(0.4, "1", "engineering default: a page without such a row is passed over"),
     "faster_share": Limit(0.6, "1", "engineering default: a faster rhythm repeats itself as well"),
     "alike": Limit(0.85, "1", "measured: planted runs 0.91 and more, simulated sleep 0.80"),
     "spread": Limit(0.3, "1", "engineering default: of the cycles, over their mean"),
+    "wave_spread": Limit(0.2, "1", "measured, delta: planted runs to 0.10, noise mostly more"),
+    "explained": Limit(0.5, "1", f"{_A21}: irregular delta is not RDA, so most of it is the run's"),
     "wave_uv": Limit(10.0, "uV", "engineering default: the mean cycle can be seen"),
     "covered_share": Limit(0.5, "1", "engineering default: cycles on an artifact"),
     "fewest_rows": Limit(16, "rows", "systems.md 6.6: fewer make no sides"),
@@ -142,37 +146,33 @@ def _repetition(
     slow: NDArray[np.float32],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the rate at which every row repeats itself, and how much; best of page and halves."""
-    from scipy import fft
+    from detectors import _repeat_kernels
 
-    x = slow.reshape(*slow.shape[:2], -1, 2).mean(axis=3)
-    windows = [x, x[..., :100], x[..., 50:150], x[..., 100:]]
-    rates, tops = [], []
-    for part in windows:
-        spectrum = fft.rfft(part - part.mean(axis=2, keepdims=True), n=2 * part.shape[2], axis=2)
-        hz = np.arange(spectrum.shape[2]) * _HALF_HZ / (2 * part.shape[2])
-        power = np.abs(spectrum) ** 2 * (hz >= 0.4)
-        lags = fft.irfft(power, axis=2)[..., : part.shape[2] // 2]
-        lags *= part.shape[2] / (part.shape[2] - np.arange(lags.shape[2]))
-        lags /= np.maximum(lags[..., :1], 1e-9)
-        first = round(_HALF_HZ / LIMITS["fastest_hz"].value)
-        last = min(round(_HALF_HZ / LIMITS["slowest_hz"].value), lags.shape[2] - 2)
-        inner = lags[..., first : last + 1]
-        is_top = (inner >= lags[..., first - 1 : last]) & (inner >= lags[..., first + 1 : last + 2])
-        value = np.where(is_top, inner, 0.0)
-        # two cycles on looks as much like itself as one: the first of the largest is the rate
-        top = value.max(axis=2, keepdims=True)
-        best = np.argmax(value >= 0.85 * top, axis=2)
-        height = np.take_along_axis(value, best[..., None], axis=2)[..., 0]
-        quick = lags[..., 2 : first - 1]
-        is_top = (quick >= lags[..., 1 : first - 2]) & (quick >= lags[..., 3:first])
-        faster = np.where(is_top, quick, 0.0).max(axis=2)
-        rates.append(_HALF_HZ / (first + best))
-        tops.append(np.where(faster < LIMITS["faster_share"].value * height, height, 0.0))
-    which = np.argmax(np.stack(tops), axis=0)[None]
-    return (
-        np.take_along_axis(np.stack(rates), which, axis=0)[0],
-        np.take_along_axis(np.stack(tops), which, axis=0)[0],
+    n = slow.shape[2] // 2
+    lag = np.zeros(slow.shape[:2], dtype=np.int64)
+    height = np.zeros(slow.shape[:2])
+    _repeat_kernels.repetition(
+        np.ascontiguousarray(slow).reshape(-1, slow.shape[2]),
+        _slowest_waves(n),
+        _slowest_waves(n // 2),
+        (
+            round(_HALF_HZ / LIMITS["fastest_hz"].value),
+            round(_HALF_HZ / LIMITS["slowest_hz"].value),
+        ),
+        LIMITS["faster_share"].value,
+        lag.reshape(-1),
+        height.reshape(-1),
     )
+    return _HALF_HZ / lag, height
+
+
+@cache
+def _slowest_waves(n: int) -> NDArray[np.float32]:
+    """Cosines and sines below ``drift_hz`` of a window of ``n`` samples with as many zeros."""
+    hz = np.arange(1, n) * _HALF_HZ / (2 * n)
+    angle = 2 * np.pi * hz[hz < LIMITS["drift_hz"].value, None] * np.arange(n) / _HALF_HZ
+    waves = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return np.ascontiguousarray(waves.reshape(-1, n), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +220,13 @@ def _is_regular(run: Run) -> bool:
     limit = {name: LIMITS[name].value for name in ("slowest_hz", "fastest_hz", "alike", "spread")}
     is_timed = limit["slowest_hz"] <= run.rate_hz <= limit["fastest_hz"]
     return is_timed and run.alike >= limit["alike"] and run.spread <= limit["spread"]
+
+
+def _is_irregular(x_uv: NDArray[np.float64], mean_uv: NDArray[np.float64], run: Run) -> bool:
+    """Whether the cycles are a few alike by luck among irregular waves as large."""
+    if run.spread > LIMITS["wave_spread"].value:
+        return True
+    return explained_share(x_uv, mean_uv, run) < LIMITS["explained"].value
 
 
 def _mean_cycles(x_uv: NDArray[np.float64], run: Run) -> NDArray[np.float64]:
@@ -325,6 +332,8 @@ def _findings(segment_id: str, wide: NDArray[np.float64], run: Run, field: _Fiel
     mean = _mean_cycles(wide, run)[field.row]
     shape = shape_of(mean, run.cycle_s)
     kind = shape.kind
+    if kind == "rhythmic_delta" and _is_irregular(wide[field.row], mean, run):
+        return []
     start, stop = run.span_s
     # one more cycle would not have been seen whole
     edges = (start < run.cycle_s, stop > SEGMENT_S - run.cycle_s)

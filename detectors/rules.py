@@ -79,11 +79,12 @@ def rule_findings(batch: SegmentBatch, spectral: SpectralFeatures) -> RuleResult
     """
     batch, spectral = readable.finite_rows(batch, spectral)
     scan = artifacts.scan_artifacts(batch, spectral)
+    ongoing = background.find_background(batch, spectral, scan.statistics, scan.usable)
     result = (
         scan.result
         + periodic.find_periodic(batch, scan.statistics, scan.result.findings)
-        + background.find_background(batch, spectral, scan.statistics, scan.usable)
-        + sleep.find_sleep(batch, spectral, scan.statistics, scan.usable)
+        + ongoing
+        + sleep.find_sleep(batch, spectral, scan.statistics, scan.usable, ongoing)
     )
     # what artifacts, rhythms and sleep explain is not called slowing, so it comes after them
     result += slowing.find_slowing(batch, spectral, scan.statistics, scan.usable, result.findings)

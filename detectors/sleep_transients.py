@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors._envelope import filter_band
-from detectors._rule_common import Limit, conclude, make_finding, margin_confidence, too_few
+from detectors._rule_common import Limit, make_finding, margin_confidence, too_few
 from detectors._white_page import (
     WhitePage,
     correlate,
@@ -35,7 +35,6 @@ from detectors.types import (
     SEGMENT_S,
     SFREQ_HZ,
     Finding,
-    RuleResult,
     SegmentBatch,
 )
 
@@ -104,8 +103,8 @@ def find_sleep_transients(
     spectrum: NDArray[np.complex64],
     is_live: NDArray[np.bool_],
     clean: NDArray[np.bool_],
-    asleep: RuleResult,
-) -> RuleResult:
+    asleep: Sequence[Finding],
+) -> tuple[list[Finding], NDArray[np.bool_]]:
     """Find vertex waves, sawtooth runs and POSTS.
 
     Parameters
@@ -121,6 +120,11 @@ def find_sleep_transients(
     asleep
         Spindles, K-complexes and slow waves: a vertex wave is no K-complex, sawtooth runs come
         without either, POSTS only beside one.
+
+    Returns
+    -------
+    findings, is_asleep
+        bool, shape (n,): the page has a sure sign of sleep, so that POSTS could be judged.
     """
     page = white_page(spectrum, is_live, (0.8, 24.0), (1.0, 20.0), _L["patch_deg"])
     inside = (page.freqs_hz >= _BAND_HZ[0]) & (page.freqs_hz <= _BAND_HZ[1])
@@ -130,7 +134,7 @@ def find_sleep_transients(
     score /= signal_scale(score)[..., None, None]
     has_row = clean[:, _CZ].sum(-1) >= _L["clean_s"]
     has_back = clean[:, _OCCIPITAL].sum(-1).max(1) >= _L["clean_s"]
-    signs = _by_page(batch, asleep.findings)
+    signs = _by_page(batch, asleep)
     vertex = [
         _finding(batch, "vertex_wave", wave, _L["vertex_over_background"])
         for wave in _single_waves(spectrum, page, score, shapes, inside, has_row, "vertex")
@@ -138,8 +142,8 @@ def find_sleep_transients(
         and clean[wave.page, _CZ, _seconds(wave.t0_s, wave.t1_s)].all()
         and not _meets(signs[wave.page], wave, ("kcomplex", "slow_wave"))
     ]
-    seen = _by_page(batch, [*asleep.findings, *vertex])
-    is_asleep = np.array([any(map(_is_sure, found)) for found in seen])
+    seen = _by_page(batch, [*asleep, *vertex])
+    is_asleep = np.array([any(map(_is_sure, found)) for found in seen], dtype=np.bool_)
     posts = [
         _finding(batch, "posts", wave, _L["posts_over_background"])
         for wave in _single_waves(
@@ -151,15 +155,25 @@ def find_sleep_transients(
     ]
     is_calm = np.array([not {f.kind for f in found} & {"spindle", "kcomplex"} for found in signs])
     sawtooth = _sawtooth(batch, spectrum, page, rows[:, 0], clean, has_row & is_calm)
+    return [*vertex, *sawtooth, *posts], is_asleep
+
+
+def transient_reasons(
+    clean: NDArray[np.bool_], is_asleep: NDArray[np.bool_]
+) -> dict[str, list[str]]:
+    """Say per kind and segment why it cannot be judged, ``""`` where it can.
+
+    Parameters
+    ----------
+    clean
+        As for :func:`find_sleep_transients`.
+    is_asleep
+        bool, shape (n,): what it returned.
+    """
     few = too_few(clean[:, _CZ].sum(-1), _L["clean_s"], "Cz")
     back = too_few(clean[:, _OCCIPITAL].sum(-1).max(1), _L["clean_s"], "O1 and O2")
-    awake = [s or ("" if a else NO_SLEEP) for s, a in zip(back, is_asleep, strict=True)]
-    return RuleResult.joined(
-        conclude(batch.segment_ids, kind, found, why)
-        for kind, found, why in zip(
-            KINDS, (vertex, sawtooth, posts), (few, few, awake), strict=True
-        )
-    )
+    awake = [s or ("" if a else NO_SLEEP) for s, a in zip(back, is_asleep.tolist(), strict=True)]
+    return dict(zip(KINDS, (few, few, awake), strict=True))
 
 
 def _by_page(batch: SegmentBatch, findings: Sequence[Finding]) -> list[list[Finding]]:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from detectors._rule_common import (
     Box,
     Limit,
-    conclude,
     duration_of,
     make_finding,
     margin_confidence,
@@ -23,7 +22,7 @@ from detectors._rule_common import (
 )
 from detectors.montage import rows_of
 from detectors.row_statistics import SLOW_HZ
-from detectors.types import CANONICAL19, Finding, RuleResult, SegmentBatch
+from detectors.types import CANONICAL19, Finding, SegmentBatch
 
 VERSION = "2"
 """Version of the slow-wave rule, part of every finding's source."""
@@ -42,40 +41,36 @@ LIMITS: dict[str, Limit] = {
 """Constants of this module with their source marks."""
 
 _L = {name: entry.value for name, entry in LIMITS.items()}
+VIEW_WIDTH = 11
+"""Samples at 40 Hz over which rows are smoothed."""
 _FRONTAL = rows_of("F3", "Fz", "F4")
 _FRONTOPOLAR = rows_of("Fp1", "Fp2")
 _OCCIPITAL = rows_of("O1", "O2")
 
 
-def slow_views(slow_uv: NDArray[np.float32], *widths: int) -> tuple[NDArray[np.float32], ...]:
-    """Smooth rows at 40 Hz and remove their 2-s moving mean, for several widths at once.
+def slow_view(slow_uv: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """Smooth rows at 40 Hz and remove their 2-s moving mean.
 
     Parameters
     ----------
     slow_uv
         Shape (..., n_times), at 40 Hz.
-    widths
-        Odd numbers of samples to smooth over; ends are padded by their own value.
+    width
+        Odd number of samples to smooth over; ends are padded by their own value.
     """
-    reach = SLOW_HZ
-    padded = np.pad(slow_uv, [(0, 0)] * (slow_uv.ndim - 1) + [(reach + 1, reach)], mode="edge")
-    total = np.cumsum(padded, axis=-1, dtype=np.float64)
+    from detectors import _longitudinal_kernels
 
-    def mean(width: int) -> NDArray[np.float64]:
-        inset = reach - width // 2
-        span = slow_uv.shape[-1]
-        upper = total[..., inset + width : inset + width + span]
-        return np.asarray((upper - total[..., inset : inset + span]) / width)
-
-    drift = mean(2 * reach + 1)
-    return tuple((mean(width) - drift).astype(np.float32) for width in widths)
+    rows = np.ascontiguousarray(slow_uv, dtype=np.float32).reshape(-1, slow_uv.shape[-1])
+    view = np.empty_like(rows)
+    _longitudinal_kernels.without_drift(rows, width // 2, SLOW_HZ, view)
+    return view.reshape(slow_uv.shape)
 
 
 def find_slow_waves(
     batch: SegmentBatch,
     view: NDArray[np.float32],
     clean: NDArray[np.bool_],
-) -> RuleResult:
+) -> list[Finding]:
     """Find stretches of frontal waves of 0.5-2 Hz above 75 uV peak-to-peak.
 
     A wave is a negative half between zero crossings and the positive half after it; waves less
@@ -86,7 +81,7 @@ def find_slow_waves(
     batch
         Segments of ``referential19``.
     view
-        Rows at 40 Hz from :func:`slow_views`, 11 samples wide, dead rows zero; shape (n, 19, 400).
+        Rows at 40 Hz from :func:`slow_view`, :data:`VIEW_WIDTH` wide, dead rows zero; shape (n, 19, 400).
     clean
         bool, shape (n, 19, 10): usable seconds of live rows.
     """
@@ -96,20 +91,35 @@ def find_slow_waves(
     flat = front.reshape(-1, front.shape[-1])
     row, start, stop = runs(flat < 0)
     first = start + row * flat.shape[1]
+    # from the start of one negative half to the start of the next lies one whole wave
     deepest = np.minimum.reduceat(flat.ravel(), first) if row.size else np.zeros(0)
+    highest_uv = np.maximum.reduceat(flat.ravel(), first) if row.size else np.zeros(0)
     half = (stop - start) / SLOW_HZ
     lowest, highest = 0.5 / _L["slow_wave_high_hz"], 0.5 / _L["slow_wave_low_hz"]
     fits = (half >= lowest) & (half <= highest) & (deepest <= -_L["slow_wave_p2p_uv"] / 4)
+    fits &= highest_uv - deepest >= _L["slow_wave_p2p_uv"]
+    fits[:-1] &= row[1:] == row[:-1]
+    fits[-1:] = False
     for r, a, b in zip(row[fits].tolist(), start[fits].tolist(), stop[fits].tolist(), strict=True):
         i, c = divmod(r, 3)
         box = _wave(flat[r], view[i], c, a, b)
         if box is not None and clean[i, _FRONTAL[c], int(box.t0_s) : int(np.ceil(box.t1_s))].all():
             waves[i].append(box)
-    findings = []
+    findings: list[Finding] = []
     for i in np.nonzero(is_judged)[0]:
         findings.extend(_wave_trains(batch, int(i), waves[i]))
-    reasons = too_few(clean[:, _FRONTAL].sum(-1).max(1), _L["clean_s"], "F3, Fz and F4")
-    return conclude(batch.segment_ids, "slow_wave", findings, reasons)
+    return findings
+
+
+def slow_wave_reasons(clean: NDArray[np.bool_]) -> list[str]:
+    """Say per segment why slow waves cannot be judged, ``""`` where they can.
+
+    Parameters
+    ----------
+    clean
+        As for :func:`find_slow_waves`.
+    """
+    return too_few(clean[:, _FRONTAL].sum(-1).max(1), _L["clean_s"], "F3, Fz and F4")
 
 
 def _wave(

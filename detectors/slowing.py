@@ -8,7 +8,7 @@ explain is not called slowing, so this rule runs after theirs. Rhythms are in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +17,17 @@ from numpy.typing import NDArray
 from detectors._rule_common import Limit, conclude, make_finding, margin_confidence, unless
 from detectors.montage import LB18, LB18_NAMES, electrodes_of, rows_of, side_and_region
 from detectors.row_statistics import RowStatistics
-from detectors.slow_field import SlowRows, clusters, homologous_rows, slow_rows
-from detectors.spectra import FREQS_HZ, SpectralFeatures, fit_aperiodic
+from detectors.slow_field import (
+    Excess,
+    SlowRows,
+    bins_of,
+    clusters,
+    excess_db,
+    homologous_rows,
+    slow_pages,
+    slow_rows,
+)
+from detectors.spectra import SpectralFeatures
 from detectors.types import SEGMENT_S, Finding, RuleResult, SegmentBatch
 from detectors.vocabulary import KINDS
 
@@ -173,68 +182,90 @@ def _find_focal(
         else f"fewer than {least} pairs of homologous rows with 4 usable s in a row"
         for n in both.sum(1).tolist()
     ]
-    power = np.stack(
-        [spectra.psd_uv2_hz[..., _bins(band)].sum(-1) for band in SLOW_BANDS.values()], axis=-1
-    )
-    ratio = power[:, left] / np.maximum(power[:, right], 1e-9)
-    least_ratio = _L["screen_ratio"]
+    bands = SLOW_BANDS.values()
+    power = np.stack([spectra.psd_uv2_hz[..., bins_of(band)].sum(-1) for band in bands], axis=-1)
+    ratio, least_ratio = power[:, left] / np.maximum(power[:, right], 1e-9), _L["screen_ratio"]
     over = [both[..., None] & hit for hit in (ratio >= least_ratio, ratio * least_ratio <= 1)]
     of_side = np.maximum(over[0].sum(1), over[1].sum(1))
-    candidates = np.nonzero((of_side >= least).any(-1))[0].tolist()
+    candidates = np.nonzero((of_side >= least).any(-1))[0]
     findings: list[Finding] = []
-    for i in candidates:
-        found = _focal_of(batch, spectra, i, windows[i], context)
-        if found and batch.segment_ids[i] in context.rhythmic:
+    for i, found in _focal_of_pages(batch, spectra, candidates, windows[candidates], context):
+        if batch.segment_ids[i] in context.rhythmic:
             reasons[i] = _EXPLAINED["rhythm"]
         else:
             findings.extend(found)
     return conclude(batch.segment_ids, kind, findings, reasons)
 
 
-def _focal_of(
+def _focal_of_pages(
     batch: SegmentBatch,
     spectra: SpectralFeatures,
-    i: int,
+    pages: NDArray[np.intp],
     windows: NDArray[np.bool_],
     context: _Context,
-) -> list[Finding]:
+) -> Iterator[tuple[int, list[Finding]]]:
+    """Yield the pages with findings. The fast band is measured only where slow rows stand out."""
+    if not pages.size:
+        return
+    is_row = windows.sum(-1) >= _L["clean_windows"]
+    windows = windows & is_row[..., None]
+    reference = is_row if batch.schema.is_referential else None
     names = batch.schema.ch_names
-    rows = np.nonzero(windows.sum(1) >= _L["clean_windows"])[0]
-    data = batch.data_uv[i, rows]
-    if batch.schema.is_referential:
-        data = data - data.mean(0)
-    page = slow_rows(data, windows[rows], tuple(names[r] for r in rows))
-    fast = page.over_homologue((_L["fast_low_hz"], _L["fast_high_hz"]))
+    slow = slow_pages(batch.data_uv[pages], windows, names, _L["theta_high_hz"], reference)
+    excess = {band: slow.over_homologue(hz) for band, hz in SLOW_BANDS.items()}
+    hits = {
+        band: (here.ratio >= _L["over_homologue"])
+        & (here.share >= _L["time_share"])
+        & (here.amplitude_uv_p2p >= _L["row_uv_p2p"])
+        for band, here in excess.items()
+    }
+    enough = [hit.sum(-1) >= _L["neighbours"] for hit in hits.values()]
+    kept = np.nonzero(np.any(enough, axis=0))[0]
+    if not kept.size:
+        return
+    some = None if reference is None else reference[kept]
+    wide = slow_pages(
+        batch.data_uv[pages[kept]], windows[kept], names, _L["fast_high_hz"], some
+    ).over_homologue((_L["fast_low_hz"], _L["fast_high_hz"]))
+    for k, fast in zip(kept.tolist(), np.maximum(wide.ratio, 0), strict=True):
+        i, page, found = int(pages[k]), slow.page(k), []
+        for band in context.bands(batch.segment_ids[i]):
+            here = excess[band].page(k)
+            is_hit = hits[band][k] & (here.ratio >= _L["over_fast"] * fast)
+            n_live = int(spectra.is_live[i].sum())
+            found += _focal_of(batch.segment_ids[i], page, band, here, is_hit, n_live)
+        if found:
+            yield i, _one_per_side(found)
+
+
+def _focal_of(
+    segment_id: str, page: SlowRows, band: str, here: Excess, is_hit: NDArray[np.bool_], n_live: int
+) -> list[Finding]:
     findings = []
-    for band in context.bands(batch.segment_ids[i]):
-        here = page.over_homologue(SLOW_BANDS[band])
-        is_hit = (here.ratio >= _L["over_homologue"]) & (here.share >= _L["time_share"])
-        is_hit &= here.ratio >= _L["over_fast"] * np.maximum(fast.ratio, 0)
-        is_hit &= here.amplitude_uv_p2p >= _L["row_uv_p2p"]
-        for group in clusters(page.names, is_hit, int(_L["neighbours"])):
-            group = sorted(group, key=lambda r: (-float(here.amplitude_uv_p2p[r]), r))
-            lead = group[0]
-            if here.amplitude_uv_p2p[lead] < _L["amplitude_uv_p2p"] or _is_other(page, lead, band):
-                continue
-            measures = [
-                *_band_measures(band, page.mean_hz(lead, SLOW_BANDS[band])),
-                ("amplitude_uv_p2p", float(here.amplitude_uv_p2p[lead]), "uV"),
-                ("over_homologue", float(here.ratio[lead]), "1"),
-                ("share", float(here.share[lead]), "1"),
-                ("row_share", len(group) / max(int(spectra.is_live[i].sum()), 1), "1"),
-            ]
-            confidence = margin_confidence(
-                float(here.ratio[lead]) / _L["over_homologue"],
-                float(here.share[lead]) / _L["time_share"],
-                float(here.amplitude_uv_p2p[lead]) / _L["amplitude_uv_p2p"],
+    for group in clusters(page.names, is_hit, int(_L["neighbours"])):
+        group = sorted(group, key=lambda r: (-float(here.amplitude_uv_p2p[r]), r))
+        lead = group[0]
+        if here.amplitude_uv_p2p[lead] < _L["amplitude_uv_p2p"] or _is_other(page, lead, band):
+            continue
+        measures = [
+            *_band_measures(band, page.mean_hz(lead, SLOW_BANDS[band])),
+            ("amplitude_uv_p2p", float(here.amplitude_uv_p2p[lead]), "uV"),
+            ("over_homologue", float(here.ratio[lead]), "1"),
+            ("share", float(here.share[lead]), "1"),
+            ("row_share", len(group) / max(n_live, 1), "1"),
+        ]
+        confidence = margin_confidence(
+            float(here.ratio[lead]) / _L["over_homologue"],
+            float(here.share[lead]) / _L["time_share"],
+            float(here.amplitude_uv_p2p[lead]) / _L["amplitude_uv_p2p"],
+        )
+        findings.append(
+            make_finding(
+                segment_id, "focal_slowing", [page.names[r] for r in group],
+                (0, SEGMENT_S), measures, confidence, VERSION,
             )
-            findings.append(
-                make_finding(
-                    batch.segment_ids[i], "focal_slowing", [page.names[r] for r in group],
-                    (0, SEGMENT_S), measures, confidence, VERSION,
-                )
-            )  # fmt: skip
-    return _one_per_side(findings)
+        )  # fmt: skip
+    return findings
 
 
 def _is_other(page: SlowRows, row: int, band: str) -> bool:
@@ -309,35 +340,18 @@ def _is_slow_page(batch: SegmentBatch, spectra: SpectralFeatures) -> NDArray[np.
     """Say of whole pages whether the mean spectrum of live rows stands over its line at all."""
     weight = spectra.is_live / np.maximum(spectra.psd_uv2_hz.sum(-1), 1e-9)
     mean = np.einsum("ncf,nc->nf", spectra.psd_uv2_hz, weight.astype(np.float32))
-    return np.any(
-        [
-            _excess_db(mean, band, 0.9 * batch.band_hz[:, 1:]) >= _L["screen_db"]
-            for band in SLOW_BANDS
-        ],
-        axis=0,
-    )
-
-
-def _excess_db(
-    density: NDArray[np.floating], band: str, top_hz: NDArray[np.floating] | float
-) -> NDArray[np.float64]:
-    """Power of a band over the 1/f line drawn past it, dB; NaN where no line could be drawn."""
-    inside = (FREQS_HZ >= 1.0) & (FREQS_HZ <= 30.0)
-    freqs = FREQS_HZ[inside]
-    (a, b), (c, d) = _FIT_HZ[band]
-    is_kept = ((freqs >= a) & (freqs <= b)) | ((freqs >= c) & (freqs <= d))
-    offset, exponent = fit_aperiodic(freqs, density[:, inside], is_kept & (freqs <= top_hz))
-    bins = _bins(SLOW_BANDS[band])
-    fit = 10 ** (offset[:, None] - exponent[:, None] * np.log10(FREQS_HZ[bins]))
-    ratio = density[:, bins].sum(1) / np.maximum(fit.sum(1), 1e-12)
-    excess: NDArray[np.float64] = 10 * np.log10(np.maximum(ratio, 1e-12))
-    return np.nan_to_num(excess, nan=-np.inf)
+    top_hz = 0.9 * batch.band_hz[:, 1:]
+    excess = [excess_db(mean, SLOW_BANDS[b], _FIT_HZ[b], top_hz) for b in SLOW_BANDS]
+    return np.any([e >= _L["screen_db"] for e in excess], axis=0)
 
 
 def _generalised_of(segment_id: str, page: SlowRows, band: str, top_hz: float) -> Finding | None:
-    excess = _excess_db(page.density, band, top_hz)
     amplitude = page.amplitude_uv_p2p(SLOW_BANDS[band])
-    is_hit = (excess >= _L["excess_db"]) & (amplitude >= _L["row_uv_p2p"])
+    is_hit = amplitude >= _L["row_uv_p2p"]
+    if amplitude.max() < _L["amplitude_uv_p2p"] or is_hit.sum() < _L["row_share"] * len(is_hit):
+        return None
+    excess = excess_db(page.density, SLOW_BANDS[band], _FIT_HZ[band], top_hz)
+    is_hit &= excess >= _L["excess_db"]
     if not is_hit.any() or amplitude[is_hit].max() < _L["amplitude_uv_p2p"]:
         return None
     for side in ("left", "right"):
@@ -367,10 +381,10 @@ def _generalised_of(segment_id: str, page: SlowRows, band: str, top_hz: float) -
         hits.size / len(page.names) / _L["row_share"],
         share / _L["time_share"],
     )
-    names = [page.names[r] for r in hits]
     return make_finding(
-        segment_id, "generalised_slowing", names, (0, SEGMENT_S), measures, confidence, VERSION
-    )
+        segment_id, "generalised_slowing", [page.names[r] for r in hits],
+        (0, SEGMENT_S), measures, confidence, VERSION,
+    )  # fmt: skip
 
 
 def _band_measures(band: str, mean_hz: float) -> list[tuple[str, float, str]]:
@@ -384,9 +398,3 @@ def _band_measures(band: str, mean_hz: float) -> list[tuple[str, float, str]]:
 
 def _side(name: str) -> str:
     return side_and_region(electrodes_of(name))[0]
-
-
-def _bins(band_hz: tuple[float, float]) -> NDArray[np.bool_]:
-    """Bins of a band, its upper edge left out."""
-    low, high = band_hz
-    return np.asarray((low <= FREQS_HZ) & (high > FREQS_HZ))

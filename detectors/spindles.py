@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors._envelope import filter_band
-from detectors._rule_common import Limit, conclude, make_finding, margin_confidence, too_few
+from detectors._rule_common import Limit, make_finding, margin_confidence, too_few
 from detectors._white_page import WhitePage, envelope_scale, narrow_envelopes, white_page
 from detectors.montage import rows_of
-from detectors.types import CANONICAL19, SEGMENT_S, SFREQ_HZ, Finding, RuleResult, SegmentBatch
+from detectors.types import CANONICAL19, SEGMENT_S, SFREQ_HZ, Finding, SegmentBatch
 
 VERSION = "3"
 """Version of the spindle rule, part of every finding's source."""
@@ -83,7 +83,7 @@ def find_spindles(
     spectrum: NDArray[np.complex64],
     is_live: NDArray[np.bool_],
     clean: NDArray[np.bool_],
-) -> RuleResult:
+) -> list[Finding]:
     """Find spindles: 11-16 Hz, 0.5-3 s, central, larger there than behind.
 
     Parameters
@@ -97,10 +97,7 @@ def find_spindles(
     clean
         bool, shape (n, 19, 10): usable seconds of live rows.
     """
-    central_s = clean[:, _CENTRAL].sum(-1).max(1)
-    has_back = np.logical_or.reduce(is_live[:, _OCCIPITAL], axis=1)
-    has_band = batch.band_hz[:, 1] >= _L["sigma_high_hz"]
-    is_judged = (central_s >= _L["clean_s"]) & has_back & has_band
+    is_judged = np.array([not reason for reason in spindle_reasons(batch, is_live, clean)])
     page = white_page(spectrum, is_live, (6.0, 26.0), (7.0, 24.0), _L["patch_deg"])
     score, envelopes = _scores(page)
     findings: list[Finding] = []
@@ -116,12 +113,26 @@ def find_spindles(
         finding = _spindle(batch.segment_ids[i], whole, hz, time, strength)
         if finding is not None and not any(_overlaps(finding, f) for f in findings[-4:]):
             findings.append(finding)
-    few = too_few(central_s, _L["clean_s"], "C3, Cz and C4")
-    reasons = [
+    return findings
+
+
+def spindle_reasons(
+    batch: SegmentBatch, is_live: NDArray[np.bool_], clean: NDArray[np.bool_]
+) -> list[str]:
+    """Say per segment why spindles cannot be judged, ``""`` where they can.
+
+    Parameters
+    ----------
+    batch, is_live, clean
+        As for :func:`find_spindles`.
+    """
+    few = too_few(clean[:, _CENTRAL].sum(-1).max(1), _L["clean_s"], "C3, Cz and C4")
+    has_back = np.logical_or.reduce(is_live[:, _OCCIPITAL], axis=1)
+    has_band = batch.band_hz[:, 1] >= _L["sigma_high_hz"]
+    return [
         short or ("" if back else "no live occipital row") or ("" if band else "11-16 Hz is void")
         for short, back, band in zip(few, has_back, has_band, strict=True)
     ]
-    return conclude(batch.segment_ids, "spindle", findings, reasons)
 
 
 def _overlaps(a: Finding, b: Finding) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ from detectors.row_statistics import (
 from detectors.spectra import SpectralFeatures
 from detectors.types import CANONICAL19, N_TIMES, SFREQ_HZ, Finding, RuleResult, SegmentBatch
 
-VERSION = "3"
+VERSION = "4"
 """Version of these rules, part of every finding's source."""
 
 _E8 = "clinical.md 8, engineering default"
@@ -52,7 +53,11 @@ LIMITS: dict[str, Limit] = {
     "plateau_samples": Limit(8, "samples", "clinical.md 8 asks 5 raw samples; 8 after filtering"),
     "pop_background_sd": Limit(5.5, "SD", "engineering default: of the row's own moves"),
     "pop_tail_ratio": Limit(2.5, "1", "engineering default: 5.6 SD where moves are Gaussian"),
-    "pop_seen_uv": Limit(8.0, "uV", "engineering default: about 1 mm at 7 uV/mm"),
+    "pop_seen_uv": Limit(10.0, "uV", "engineering default: 1.5 mm at 7 uV/mm"),
+    "pop_fit_share": Limit(0.78, "1", "engineering default: of what moves there, step and return"),
+    "pop_fit_low": Limit(0.72, "1", "engineering default: size of the fit over the step's"),
+    "pop_fit_high": Limit(1.25, "1", "engineering default: above, the row goes on rising"),
+    "pop_wander_ratio": Limit(3.5, "SD", "engineering default: of the same fit elsewhere"),
     "pop_step_uv": Limit(50.0, "uV", _E8 + "; from here on it hides what lies under it"),
     "pop_back_share": Limit(0.5, "1", "engineering default: steep rise, slow fall"),
     "pop_restless_share": Limit(0.3, "1", "engineering default: a step, not a burst of them"),
@@ -64,6 +69,8 @@ LIMITS: dict[str, Limit] = {
     "gap_s": Limit(0.5, "s", "systems.md 6.6, engineering default"),
 }
 """Constants of this module with their source marks."""
+
+_L = {name: entry.value for name, entry in LIMITS.items()}
 
 
 def find_flat(
@@ -166,6 +173,8 @@ def find_pops(
     at = at.kept(_is_steep(batch.data_uv, at) & ~_is_beside_flat(statistics, at))
     share, is_alone = _neighbour_shares(statistics.slow_uv, spectra.is_live, at)
     at, share = at.kept(is_alone), share[is_alone]
+    is_return = _returns(at)
+    at, share = at.kept(is_return), share[is_return]
     edges: dict[str, list[float]] = {}
     for look in gaze:
         edges.setdefault(look.segment_id, []).extend((look.t0_s, look.t1_s))
@@ -267,12 +276,63 @@ def _is_steep(data_uv: NDArray[np.float32], at: _Steps) -> NDArray[np.bool_]:
     """Keep steps that the row makes within 20 ms."""
     own = at.step_uv
     size = N_TIMES // N_SLOW
-    start = np.clip(at.time * size - size - STEP_LAG, 0, N_TIMES - 4 * size)
-    part = data_uv[
-        at.segment[:, None], at.row[:, None], start[:, None] + np.arange(3 * size + 2 * STEP_LAG)
-    ]
+    length = 3 * size + 2 * STEP_LAG
+    start = np.clip(at.time * size - size - STEP_LAG, 0, N_TIMES - length)
+    part = data_uv[at.segment[:, None], at.row[:, None], start[:, None] + np.arange(length)]
     moves = (part[:, STEP_LAG:] - part[:, :-STEP_LAG]) * np.sign(own)[:, None]
     return np.asarray(moves.max(1, initial=0.0) >= LIMITS["pop_steep_share"].value * np.abs(own))
+
+
+def _returns(at: _Steps) -> NDArray[np.bool_]:
+    """Keep steps with an exponential return that explains the row better than its wandering does.
+
+    The fit is of a step with its return beside a straight line, to what other rows do not foretell
+    of the row (the sum of own moves is that, twice); the same fit anywhere else in the row says how
+    large a return its slow activity alone would show.
+    """
+    if not at.time.size:
+        return np.zeros(0, dtype=np.bool_)
+    shapes, line = _return_shapes()
+    row = np.cumsum(at.steps[at.segment, at.row], axis=1, dtype=np.float64) / 2
+    padded = np.pad(row, ((0, 0), (_BEFORE, _AFTER)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, shapes.shape[1], axis=1)
+    each = np.arange(len(row))
+    near = np.clip(at.time[:, None] + np.arange(-2, 3), 0, N_SLOW - 1)
+    part = windows[each[:, None], near]
+    moving = ((part - part @ line.T @ line) ** 2).sum(-1)
+    gain = (shapes**2).sum(1)
+    size = part @ (shapes / gain[:, None]).T
+    explained = size**2 * gain / np.maximum(moving, 1e-6)[..., None]
+    best = explained.reshape(len(row), -1).argmax(1)
+    size = size.reshape(len(row), -1)[each, best]
+    share = explained.reshape(len(row), -1)[each, best]
+    kind = best % len(shapes)
+    everywhere = np.matmul(windows, (shapes / gain[:, None])[kind][..., None])[..., 0]
+    away = np.abs(np.arange(N_SLOW) - at.time[:, None]) > _AFTER + _BEFORE
+    away[:, :4] = away[:, -8:] = False
+    wander = np.sqrt((everywhere**2 * away).sum(1) / np.maximum(away.sum(1), 1))
+    ratio = size / at.step_uv
+    is_return = (share >= _L["pop_fit_share"]) & (ratio >= _L["pop_fit_low"])
+    is_return &= (ratio <= _L["pop_fit_high"]) & (np.abs(size) >= _L["pop_wander_ratio"] * wander)
+    return np.asarray(is_return)
+
+
+_BEFORE, _AFTER = round(0.3 * SLOW_HZ), SLOW_HZ
+"""Blocks a return is fitted over, before and after its step."""
+
+
+@cache
+def _return_shapes() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give returns of 0.12-0.6 s without their straight line, and the unit vectors of lines."""
+    time_s = np.arange(-_BEFORE, _AFTER + 1) / SLOW_HZ
+    line = np.linalg.qr(np.stack([np.ones_like(time_s), time_s], axis=1))[0].T
+    shapes = np.stack(
+        [
+            np.where(time_s >= 0, np.exp(-time_s.clip(0) / tau), 0.0)
+            for tau in (0.12, 0.2, 0.35, 0.6)
+        ]
+    )
+    return shapes - shapes @ line.T @ line, line
 
 
 def _is_beside_flat(statistics: RowStatistics, at: _Steps) -> NDArray[np.bool_]:

@@ -16,7 +16,6 @@ from detectors._rule_common import (
     conclude,
     make_finding,
     margin_confidence,
-    percentile,
     too_few,
 )
 from detectors.montage import HOMOLOGOUS, LB18, LB18_NAMES, rows_of, side_and_region
@@ -91,8 +90,19 @@ class LongitudinalCells:
 
     def second_p2p_uv(self) -> NDArray[np.float32]:
         """Return the peak-to-peak of every whole second, shape (n, n_rows, 10)."""
-        shape = (*self.low_uv.shape[:2], SEGMENT_S, N_CELLS // SEGMENT_S)
-        return self.high_uv.reshape(shape).max(-1) - self.low_uv.reshape(shape).min(-1)
+        return _second_p2p_uv(self.low_uv, self.high_uv)
+
+
+def _second_p2p_uv(
+    low_uv: NDArray[np.float32], high_uv: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    from detectors import _longitudinal_kernels
+
+    out = np.empty((*low_uv.shape[:2], SEGMENT_S), dtype=np.float32)
+    _longitudinal_kernels.second_p2p(
+        np.ascontiguousarray(low_uv), np.ascontiguousarray(high_uv), out
+    )
+    return out
 
 
 def longitudinal_cells(
@@ -136,24 +146,42 @@ def find_voltage(batch: SegmentBatch, cells: LongitudinalCells) -> RuleResult:
     """
     p2p, is_clean, names = cells.second_p2p_uv(), cells.usable, cells.names
     is_row = is_clean.sum(-1) >= _L["clean_s"]
+    chosen = np.nonzero(is_row.sum(1) >= _L["voltage_rows"])[0]
+    is_taken = is_clean[chosen] & is_row[chosen][..., None]
+    windows = np.where(is_taken, p2p[chosen], np.inf).reshape(len(chosen), p2p[0].size)
+    windows.sort(axis=1)
+    n_windows = is_taken.sum((1, 2))
+    amplitudes = np.stack([_percentile_of_first(windows, n_windows, q) for q in (5, 50, 95)], 1)
     findings = []
-    for i in np.nonzero(is_row.sum(1) >= _L["voltage_rows"])[0]:
-        windows = p2p[i][is_clean[i] & is_row[i][:, None]]
-        low, median, high = (float(percentile(windows, q)) for q in (5, 50, 95))
+    for i, n, (low, median, high) in zip(
+        chosen.tolist(), n_windows.tolist(), amplitudes.tolist(), strict=True
+    ):
         measures = [
             ("amplitude_uv_p2p", median, "uV"),
             ("amplitude_uv_p2p_p05", low, "uV"),
             ("amplitude_uv_p2p_p95", high, "uV"),
             ("amplitude_uv_half", median / 2, "uV"),
-            ("n_windows", float(windows.size), "1"),
+            ("n_windows", float(n), "1"),
         ]
-        rows = [names[r] for r in np.nonzero(is_row[i])[0]]
+        rows = [name for name, is_in in zip(names, is_row[i].tolist(), strict=True) if is_in]
         findings.append(
             make_finding(
                 batch.segment_ids[i], "voltage", rows, (0, SEGMENT_S), measures, 1.0, VERSION
             )
         )
     return conclude(batch.segment_ids, "voltage", findings, too_few_rows(is_clean))
+
+
+def _percentile_of_first(
+    ordered: NDArray[np.float32], n: NDArray[np.integer], percent: float
+) -> NDArray[np.float32]:
+    """Return a percentile of the first ``n`` of ordered values, as ``numpy.percentile`` does."""
+    at = (n - 1) * percent / 100
+    below = at.astype(int)
+    above = np.minimum(below + 1, n - 1)
+    page = np.arange(len(ordered))
+    low, high = ordered[page, below], ordered[page, above]
+    return np.asarray(low + (high - low) * (at - below).astype(np.float32))
 
 
 def too_few_rows(is_clean: NDArray[np.bool_]) -> list[str]:
@@ -199,13 +227,10 @@ def find_asymmetry(
     left, right = (np.array(side) for side in zip(*pairs, strict=True))
     live = spectra.is_live[:, left] & spectra.is_live[:, right]
     is_clean = usable[:, left] & usable[:, right] & live[..., None]
-    seconds = statistics.second_p2p_uv()
-    p2p = np.where(is_clean[:, :, None], np.stack(
-        [seconds[:, side] for side in (left, right)], axis=2
-    ), np.nan)  # fmt: skip
     is_judged = is_clean.sum(-1) >= _L["clean_s"]
-    p2p[~is_judged] = 0.0
-    amplitude = np.nanmedian(p2p, axis=-1)
+    seconds = _second_p2p_uv(statistics.cell_min_uv, statistics.cell_max_uv)
+    amplitude = np.stack([_clean_median(seconds[:, side], is_clean) for side in (left, right)], -1)
+    amplitude[~is_judged] = 0.0
     larger, smaller = amplitude.max(-1), amplitude.min(-1)
     share = (larger - smaller) / np.maximum(larger, 1e-6)
     p2p_side = amplitude.argmax(-1)
@@ -230,6 +255,14 @@ def find_asymmetry(
             findings.append(replace(finding, side=side, region=region))
     reasons = too_few(is_clean.sum(-1).max(1), _L["clean_s"], "both sides of any pair of rows")
     return conclude(batch.segment_ids, "asymmetry", findings, reasons)
+
+
+def _clean_median(values: NDArray[np.float32], is_clean: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Median of the clean values along the last axis; infinite where there are none."""
+    ordered = np.sort(np.where(is_clean, values, np.inf), axis=-1)
+    n = np.maximum(is_clean.sum(-1), 1)
+    middle = np.stack([(n - 1) // 2, n // 2], axis=-1)
+    return np.asarray(np.take_along_axis(ordered, middle, -1).mean(-1))
 
 
 def _row_pairs(ch_names: tuple[str, ...]) -> list[tuple[int, int]]:

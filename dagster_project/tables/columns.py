@@ -1,4 +1,4 @@
-"""Columns of the tables findings are kept in, and what a column is.
+"""Columns of the tables findings and boxes are kept in, and what a column is.
 
 The registry of tables, with the columns of all others, is :mod:`dagster_project.tables.registry`.
 """
@@ -81,3 +81,24 @@ REVIEW_MARKS = (
     Column("mask_reason", "string", "why it was hidden or pruned"),
     Column("marked_on", "string", "ISO date"),
 )
+
+USABLE_SECONDS = (
+    SEGMENT_ID,
+    Column("channels", "list<string>", "recorded rows"),
+    Column("usable_s", "list<float32>", "seconds no artifact hides, by row", "s"),
+    Column("hidden_by", "list<string>", "kinds that hide the rest, by row"),
+)
+
+BOX = (
+    Column("annotation_id", "string", "hash of segment, class, row and time"),
+    SEGMENT_ID,
+    Column("corpus", "string", "corpus the segment comes from"),
+    Column("subject_id", "string", "salted hash of the identity"),
+    Column("split", "string", "train, validation or test"),
+    Column("waveform", "string", "one of the nine detector classes"),
+    Column("channel", "string", "row"),
+    Column("t0_s", "float64", "start within the segment", "s"),
+    Column("t1_s", "float64", "end within the segment", "s"),
+)
+
+_FROM_SEGMENTS = {column.name: column for column in _SEGMENTS}

@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dagster_project.tables.columns import (
+    BOX,
     FINDINGS,
     JUDGEMENTS,
     REVIEW_MARKS,
     SEGMENT_ID,
+    USABLE_SECONDS,
     WAVEFORM_EVENTS,
     Column,
 )
@@ -231,19 +233,6 @@ _ANSWERS = (
     Column("score", "float64", "per-item score where the task has one", is_nullable=True),
 )
 
-_BOX = (
-    Column("annotation_id", "string", "hash of segment, class, row and time"),
-    SEGMENT_ID,
-    Column("corpus", "string", "corpus the segment comes from"),
-    Column("subject_id", "string", "salted hash of the identity"),
-    Column("split", "string", "train, validation or test"),
-    Column("waveform", "string", "one of the nine detector classes"),
-    Column("channel", "string", "row"),
-    Column("t0_s", "float64", "start within the segment", "s"),
-    Column("t1_s", "float64", "end within the segment", "s"),
-)
-
-_FROM_SEGMENTS = {column.name: column for column in _SEGMENTS}
 _PLANTED = (
     Column("segment_id", "string", "hash of release, seed, origin and copy"),
     *(
@@ -290,12 +279,7 @@ _ALL = (
     Table("judgements", "Present, absent or not judged, per segment and kind, after the merge.",
           ("judgement_id",), JUDGEMENTS, asset="findings"),
     Table("usable_seconds", "What every page's statements rest on: seconds per row free of artifacts.",
-          ("segment_id",), (
-              SEGMENT_ID,
-              Column("channels", "list<string>", "recorded rows"),
-              Column("usable_s", "list<float32>", "seconds no artifact hides, by row", "s"),
-              Column("hidden_by", "list<string>", "kinds that hide the rest, by row"),
-          ), asset="findings"),
+          ("segment_id",), USABLE_SECONDS, asset="findings"),
     Table("review_marks", "What people said of findings on the review page: `neurogloss review`.",
           ("segment_id", "finding_id", "reviewer"), REVIEW_MARKS, upstream=("findings",)),
     Table("captions", "Rule captions; every sentence carries the ids behind it.",
@@ -332,7 +316,7 @@ _ALL = (
           ), upstream=("findings", "captions")),
     Table("waveform_annotations", "Boxes the detector is trained and scored on.",
           ("annotation_id",), (
-              *_BOX,
+              *BOX,
               Column("source", "string", "who says so; of planted boxes the planter's version"),
               Column("origin", "string", "simulator, planted, corpus or own"),
               Column("annotators", "list<string>", "who drew it; 'corpus' where it has one voice"),
@@ -342,7 +326,7 @@ _ALL = (
           ), upstream=("segments", "recordings", "findings")),
     Table("annotator_boxes", "Every expert's boxes apart, where a corpus keeps several apart.",
           ("annotation_id", "annotator"), (
-              *_BOX,
+              *BOX,
               Column("source", "string", "as the corpus names it"),
               Column("annotator", "string", "which expert"),
           ), asset="waveform_annotations", upstream=("segments",)),

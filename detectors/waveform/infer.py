@@ -26,7 +26,7 @@ SHIPPED_WEIGHTS = Path(__file__).parent / "weights"
 MAP_THRESHOLD = 0.001
 """Confidence from which boxes enter average precision (``systems.md`` 6.3)."""
 
-MIN_SCORE = 0.0005
+MIN_SCORE = 1e-5
 """Scores of the network below this are never looked at."""
 
 PICKLES = (".pt", ".pth", ".pkl", ".ckpt", ".bin")

@@ -63,7 +63,7 @@ def beats(rate_hz: float, peak_uv: float, start_s: float = 0.3) -> NDArray[np.fl
 SMALL = {
     "blink": (bell(30, 5.0, 0.16), BLINK_FIELD, 4.9),
     "lateral_eye": (plateau(16, 4.0, 5.2, 0.06), LATERAL_FIELD, 4.0),
-    "electrode_pop": (pop(20, 4.2), {"C4": 1.0}, 4.2),
+    "electrode_pop": (pop(24, 4.2), {"C4": 1.0}, 4.2),
     "muscle": (fast_noise(4) * ((TIME_S > 3) & (TIME_S < 4.5)), {"T7": 1.0, "F7": 0.7}, 3.0),
 }
 
@@ -135,6 +135,27 @@ def test_a_beta_burst_is_no_muscle() -> None:
     wave = rhythm(24, 40) * ((TIME_S > 3) & (TIME_S < 5))
     data = add(noise(1, rms_uv=8, exponent=1.4), wave, {"C3": 1.0, "F3": 0.7})
     assert not of_kind(found_in(batch_of(data)), "muscle")
+
+
+def waxing(seed: int) -> NDArray[np.float64]:
+    """Slow coming and going between about a third and three times the usual size."""
+    slow = signal.butter(2, [0.1, 0.6], "bandpass", fs=200, output="sos")
+    wave = signal.sosfiltfilt(slow, np.random.default_rng(seed).standard_normal(3 * TIME_S.size))
+    wave = wave[TIME_S.size : 2 * TIME_S.size]
+    return np.asarray(np.exp(0.5 * wave / wave.std()))
+
+
+@pytest.mark.parametrize("exponent", [1.2, 1.4, 1.8])
+def test_activity_that_waxes_is_no_muscle(exponent: float) -> None:
+    pages = noise(4, rms_uv=12, exponent=exponent) * waxing(1)
+    assert len(of_kind(found_in(batch_of(pages)), "muscle")) <= 2
+
+
+@pytest.mark.parametrize("exponent", [1.2, 1.4, 1.8])
+def test_around_a_low_voltage_interval_there_is_no_muscle(exponent: float) -> None:
+    quiet = np.where((TIME_S > 3) & (TIME_S < 6), 0.2, 1.0)
+    pages = noise(3, rms_uv=12, exponent=exponent) * quiet
+    assert not of_kind(found_in(batch_of(pages)), "muscle")
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,43 @@ def test_irregular_delta_is_not_rhythmic(seed: int) -> None:
     assert not found(page(wave, WIDE, seed))
 
 
+def band_noise(low_hz: float, high_hz: float, uv: float, seed: int) -> Wave:
+    """Irregular waves of a band, typical peak-to-peak ``uv``."""
+    rng = np.random.default_rng(seed)
+    hz = np.fft.rfftfreq(N_TIMES, 1 / SFREQ_HZ)
+    spectrum = rng.standard_normal(hz.size) + 1j * rng.standard_normal(hz.size)
+    row = np.fft.irfft(spectrum * ((hz >= low_hz) & (hz < high_hz)), N_TIMES)
+    return np.asarray(uv / np.sqrt(8) * row / row.std())
+
+
+@pytest.mark.parametrize("band", [(1.2, 3.6), (1.0, 4.0), (0.6, 3.0)])
+@pytest.mark.parametrize("field", [LEFT, WIDE], ids=["left", "wide"])
+def test_irregular_band_noise_is_not_rhythmic_delta(
+    band: tuple[float, float], field: Mapping[str, float]
+) -> None:
+    pages = [page(band_noise(*band, 70, seed), field, seed).data_uv for seed in range(100)]
+    kinds = [f.kind for f in found(batch_of(np.concatenate(pages)))]
+    assert kinds.count("rhythmic_delta") <= 1
+    assert len(kinds) <= 3
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.08])
+def test_rhythmic_delta_whose_cycles_and_heights_vary_is_found(jitter: float) -> None:
+    rng = np.random.default_rng(1)
+    pages = []
+    for seed in range(40):
+        hz = rng.uniform(1.0, 3.5)
+        onsets = regular(hz, rng.uniform(0, 2), rng.uniform(7, 10))
+        cycles = np.diff(onsets) * (1 + rng.normal(0, jitter, len(onsets) - 1))
+        onsets = onsets[0] + np.cumsum(np.concatenate([[0.0], cycles]))
+        wave = np.zeros(N_TIMES)
+        for t in onsets:
+            wave += train(rng.uniform(45, 100) * shape(1 / hz, sine), [float(t)])
+        pages.append(page(wave, (LEFT, WIDE)[seed % 2], seed).data_uv)
+    kinds = [f.kind for f in found(batch_of(np.concatenate(pages)))]
+    assert kinds.count("rhythmic_delta") >= 38
+
+
 @pytest.mark.parametrize("n", [4, 5])
 def test_fewer_than_six_cycles_make_no_run(n: int) -> None:
     onsets = regular(1.0, 2.0)[:n]

@@ -152,8 +152,10 @@ def reliability(found: list[Boxes], data: SegmentSet) -> dict[str, list[dict[str
     return table
 
 
-def calibrate(found: list[Boxes], data: SegmentSet, target_precision: float) -> dict[str, float]:
-    """Return a threshold per class at which precision is reached on validation subjects.
+def calibrate(
+    found: list[Boxes], data: SegmentSet, targets: Mapping[str, float]
+) -> dict[str, float]:
+    """Return a threshold per class at which its target precision is reached on validation subjects.
 
     Hits are counted by :data:`~detectors.waveform.scoring.EVENT_RULES`. A class that never reaches
     the target gets the threshold of its best F1, so that the card shows a precision below target
@@ -162,7 +164,7 @@ def calibrate(found: list[Boxes], data: SegmentSet, target_precision: float) -> 
     thresholds: dict[str, float] = {}
     for name, waveform in WAVEFORMS.items():
         matches = match(found, data.boxes, waveform.index, EVENT_RULES[name])
-        threshold = matches.threshold_for(target_precision)
+        threshold = matches.threshold_for(targets[name])
         if threshold is None:
             candidates = np.unique(matches.scores)[-2000:] if len(matches.scores) else [0.5]
             threshold = float(max(candidates, key=lambda t: matches.at(float(t))[2]))

@@ -148,6 +148,9 @@ class DetectorRecipe(_Strict):
     target_precision
         Precision each class's threshold is calibrated to on validation subjects
         (``systems.md`` 6.3).
+    target_precision_of
+        Other targets by class: a class that is rare on real pages must be surer than the validation
+        split, which is dense in events, asks for.
     nms_iou
         Overlap in time above which the weaker box of a class goes.
     """
@@ -161,6 +164,7 @@ class DetectorRecipe(_Strict):
     augmentation: AugmentationRecipe = AugmentationRecipe()
     optimiser: OptimiserRecipe = OptimiserRecipe()
     target_precision: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    target_precision_of: dict[str, Annotated[float, Field(gt=0, lt=1)]] = {}
     nms_iou: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
     @property

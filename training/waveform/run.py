@@ -295,7 +295,8 @@ def _judge(content: bytes, data: SegmentSet, recipe: DetectorRecipe) -> _Judged:
         held_out = fitted
     curves = fit_curves([raw[i] for i in fitted], data.take(fitted))
     found = apply_curves(raw, curves)
-    thresholds = calibrate(found, data, recipe.target_precision)
+    targets = dict.fromkeys(WAVEFORMS, recipe.target_precision) | recipe.target_precision_of
+    thresholds = calibrate(found, data, targets)
     scores = score_set(found, data, thresholds)
     return _Judged(
         curves,
