@@ -100,5 +100,3 @@ BOX = (
     Column("t0_s", "float64", "start within the segment", "s"),
     Column("t1_s", "float64", "end within the segment", "s"),
 )
-
-_FROM_SEGMENTS = {column.name: column for column in _SEGMENTS}

@@ -233,6 +233,8 @@ _ANSWERS = (
     Column("score", "float64", "per-item score where the task has one", is_nullable=True),
 )
 
+_FROM_SEGMENTS = {column.name: column for column in _SEGMENTS}
+
 _PLANTED = (
     Column("segment_id", "string", "hash of release, seed, origin and copy"),
     *(
