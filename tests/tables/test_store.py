@@ -226,4 +226,8 @@ def test_every_table_is_complete(spec: Any) -> None:
 
 
 def test_an_assets_own_table_comes_first() -> None:
-    assert [t.name for t in tables_of_asset("findings")] == ["findings", "judgements"]
+    assert [t.name for t in tables_of_asset("findings")] == [
+        "findings",
+        "judgements",
+        "usable_seconds",
+    ]
