@@ -95,9 +95,12 @@ def read_batch(
     merged = merge_findings(pages, rules, seen, detector=detector.weights_id, batches=[batch])
     makers = {
         OURS: lambda: _shown(merged),
-        RULES: lambda: _shown(merge_findings(pages, rules, [], detector="")),
+        RULES: lambda: _shown(merge_findings(pages, rules, [], detector="", batches=[batch])),
         DETECTOR: lambda: _shown(
-            merge_findings(pages, RuleResult(), seen, detector=detector.weights_id, batches=[batch])
+            merge_findings(
+                pages, RuleResult(), seen, detector=detector.weights_id, batches=[batch]
+            ),
+            "detector:",  # the merge searches discharges by rule as well
         ),
         YASA: lambda: yasa_events(batch),
         THRESHOLD: lambda: threshold_events(batch),
@@ -106,14 +109,15 @@ def read_batch(
     return Reading(found, boxes, merged.judgements)
 
 
-def _shown(result: RuleResult) -> list[Found]:
+def _shown(result: RuleResult, source: str = "") -> list[Found]:
+    """Return what is not masked, of findings that name a source."""
     return [
         Found(
             f.segment_id, f.kind, f.channels, f.t0_s, f.t1_s, f.confidence,
             f.measure("frequency_hz") or 0.0,
         )
         for f in result.findings
-        if not is_masked(f)
+        if not is_masked(f) and source in f.source
     ]  # fmt: skip
 
 

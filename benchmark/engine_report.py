@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.table import Table
 
+WITH_DETECTOR_MS = 25.0
+"""Milliseconds per segment and core the whole chain may take with the detector."""
 BUSY_SHARE = 0.9
 """Below this share of CPU in wall time the machine had other work, and times are loose."""
 
@@ -104,7 +106,7 @@ class EngineReport:
     rss_mb, baseline_rss_mb
         Peak resident memory of either worker process.
     detector_ms_per_segment
-        The waveform detector, apart; None where it could not run.
+        The waveform detector by precision, and the merge, apart; None where it could not run.
     orchestration_share
         Share of wall time Dagster adds over the bare stages; None where not measured.
     busy_share
@@ -122,7 +124,7 @@ class EngineReport:
     rss_mb: float
     baseline_rss_mb: float
     busy_share: float
-    detector_ms_per_segment: float | None = None
+    detector_ms_per_segment: Mapping[str, float] | None = None
     orchestration_share: float | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -200,7 +202,7 @@ def notes(report: EngineReport) -> list[str]:
         f"{100 * agreement.alpha_power_rel:.2g} %, tiers equal on "
         f"{100 * agreement.tiers_equal:.0f} % of segments.",
         f"Peak memory {report.rss_mb:.0f} MB (baseline {report.baseline_rss_mb:.0f} MB).",
-        _known("Waveform detector, apart", report.detector_ms_per_segment, 1, " ms a segment"),
+        _with_detector(report),
         _known("Orchestration", report.orchestration_share, 100, " % of wall time"),
     ]
     if report.busy_share < BUSY_SHARE:
@@ -209,6 +211,19 @@ def notes(report: EngineReport) -> list[str]:
             "machine; trust ratios, not milliseconds."
         )
     return [*found, *(f"Below the floor: {miss}." for miss in report.misses())]
+
+
+def _with_detector(report: EngineReport) -> str:
+    ms = report.detector_ms_per_segment
+    if ms is None:
+        return "Waveform detector: not measured."
+    told = ", ".join(f"{name} {ms[name]:.3g} ms" for name in ("float32", "int8"))
+    rest = report.end_to_end.ms_per_segment + ms["merge"]
+    whole = " or ".join(f"{rest + ms[name]:.3g} ms ({name})" for name in ("float32", "int8"))
+    return (
+        f"Waveform detector, apart: {told} a segment; merge with the discharge search "
+        f"{ms['merge']:.3g} ms; end to end with both {whole}, {WITH_DETECTOR_MS:g} ms asked for."
+    )
 
 
 def _known(label: str, value: float | None, factor: float, unit: str) -> str:

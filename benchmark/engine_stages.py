@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -141,18 +142,43 @@ class EngineSession:
         for name, found in rows.items():
             store.write(name, "bench-00-of-01", found)
 
-    def detector_ms(self, n_segments: int) -> float | None:
-        """Time the waveform detector per segment, or return None where it cannot run."""
+    def detector_ms(self, n_segments: int) -> dict[str, float] | None:
+        """Time the waveform detector per segment, or return None where it cannot run.
+
+        Returns
+        -------
+        dict or None
+            Milliseconds per segment of the detector by precision, and of the merge, which searches
+            discharges in the signal, under ``merge``.
+        """
+        from detectors.merge import Page, merge_findings
+        from detectors.rules import rule_findings
+        from detectors.spectra import spectral_features
         from detectors.waveform.card import CARD_NAME
         from detectors.waveform.infer import SHIPPED_WEIGHTS, load_detector
 
         has_runtime = importlib.util.find_spec("onnxruntime") is not None
         if not has_runtime or not (SHIPPED_WEIGHTS / CARD_NAME).is_file():
             return None
+        batch = self._some_segments(n_segments)
+        whole, small = load_detector(), load_detector(precision="int8")
+        events = whole.detect(batch)
+        rules = rule_findings(batch, spectral_features(batch))
+        pages = [Page(s, REFERENTIAL19, REFERENTIAL19.ch_names) for s in batch.segment_ids]
+        work: dict[str, Callable[[], object]] = {
+            "float32": lambda: whole.detect(batch),
+            "int8": lambda: small.detect(batch),
+            "merge": lambda: merge_findings(
+                pages, rules, events, detector=whole.weights_id, batches=[batch]
+            ),
+        }
+        return {name: _ms_per_segment(run, len(batch)) for name, run in work.items()}
+
+    def _some_segments(self, n_segments: int) -> SegmentBatch:
         with np.load(self._folder / "check.npz") as check:
             data_uv = check["signal_uv"][:n_segments]
         n = len(data_uv)
-        batch = SegmentBatch(
+        return SegmentBatch(
             segment_ids=tuple(head.segment_id for head in _heads(n)),
             data_uv=data_uv,
             mask=np.ones(data_uv.shape[:2], dtype=bool),
@@ -160,11 +186,13 @@ class EngineSession:
             band_hz=np.tile(np.array([0.1, 75.0], dtype=np.float32), (n, 1)),
             line_freq_hz=LINE_FREQ_HZ,
         )
-        detector = load_detector()
-        detector.detect(batch)
-        start = time.perf_counter()
-        detector.detect(batch)
-        return 1e3 * (time.perf_counter() - start) / len(batch)
+
+
+def _ms_per_segment(run: Callable[[], object], n_segments: int) -> float:
+    run()
+    start = time.perf_counter()
+    run()
+    return 1e3 * (time.perf_counter() - start) / n_segments
 
 
 def _tier_numbers(words: list[str]) -> list[int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from dagster_project.failures import PermanentFailure
 from dagster_project.partitions import SHIPPED_DETECTOR
 from dagster_project.resources import Workspace
-from detectors.waveform.infer import WaveformDetector, load_detector
+from detectors.waveform.infer import Device, Precision, WaveformDetector, load_detector
 
 
 def detector_folder(workspace: Workspace, recipe: str) -> Path:
@@ -19,7 +19,9 @@ def detector_folder(workspace: Workspace, recipe: str) -> Path:
     return workspace.folder("models", "waveform_detector", recipe)
 
 
-def detector_for(workspace: Workspace, recipe: str) -> WaveformDetector:
+def detector_for(
+    workspace: Workspace, recipe: str, device: Device = "cpu", precision: Precision = "float32"
+) -> WaveformDetector:
     """Load the detector of a recipe.
 
     Raises
@@ -28,11 +30,11 @@ def detector_for(workspace: Workspace, recipe: str) -> WaveformDetector:
         If the recipe's weights have not been trained yet.
     """
     if recipe == SHIPPED_DETECTOR:
-        return load_detector()
+        return load_detector(device=device, precision=precision)
     folder = detector_folder(workspace, recipe)
     if not folder.is_dir():
         raise PermanentFailure(
             f"detector {recipe!r} has no weights under {folder}; materialise 'waveform_detector' for "
             f"partition {recipe!r} first, or use {SHIPPED_DETECTOR!r}"
         )
-    return load_detector(folder)
+    return load_detector(folder, device=device, precision=precision)

@@ -4,7 +4,7 @@ Definitions and thresholds are in ``detectors``; here they are only run, stored 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 import polars as pl
@@ -27,6 +27,7 @@ from detectors.rules import rule_findings as apply_rules
 from detectors.spectra import spectral_features as measure_spectra
 from detectors.types import Finding, RuleResult, SegmentBatch
 from detectors.usable import usable_row
+from detectors.waveform.infer import Device, Precision
 
 _FINDINGS = Grain("findings", ("polars", "parquet"))
 _RULES_CODE = ("detectors/rules.py", "detectors/spectra.py")
@@ -45,6 +46,16 @@ class DetectorConfig(dg.Config):
         " alone can see is then not judged.",
         pattern=r"^[a-z0-9_-]+$",
     )
+    device: str = Field(
+        "cpu",
+        description="'cpu', or 'cuda' where onnxruntime's GPU build and a GPU are.",
+        pattern="^(cpu|cuda)$",
+    )
+    precision: str = Field(
+        "float32",
+        description="'float32', or 'int8': faster on a CPU; the card says what it costs in accuracy.",
+        pattern="^(float32|int8)$",
+    )
 
 
 @_FINDINGS.asset("waveform_events", code=("detectors/waveform",), deps=["segments"], kinds=["onnx"])
@@ -57,7 +68,14 @@ def waveform_events(
     n_read = n_unread = 0
     with translated():
         detector = (
-            None if config.weights == NO_DETECTOR else detector_for(workspace, config.weights)
+            None
+            if config.weights == NO_DETECTOR
+            else detector_for(
+                workspace,
+                config.weights,
+                cast(Device, config.device),
+                cast(Precision, config.precision),
+            )
         )
         weights_id = detector.weights_id if detector else ""
         for batch in _batches(store, shard):
@@ -73,6 +91,7 @@ def waveform_events(
         {"waveform_events": rows},
         provenance={
             "detector": weights_id,
+            "precision": config.precision,
             "code": provenance.code_version("detectors/waveform"),
             **provenance.inputs(store, ["segments"], shard),
         },

@@ -33,6 +33,12 @@ PICKLES = (".pt", ".pth", ".pkl", ".ckpt", ".bin")
 """Suffixes of files that run code when they are loaded."""
 
 Precision = Literal["float32", "int8"]
+Device = Literal["cpu", "cuda"]
+_PROVIDERS: Mapping[Device, tuple[str, ...]] = {
+    "cpu": ("CPUExecutionProvider",),
+    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
+}
+"""onnxruntime's execution providers by device, the one that must be there first."""
 
 _CLASS_NAMES = tuple(WAVEFORMS)
 _FORWARD_BATCH = 8
@@ -167,7 +173,11 @@ class WaveformDetector:
 
 
 def load_detector(
-    weights_dir: Path | None = None, *, n_threads: int = 1, precision: Precision = "float32"
+    weights_dir: Path | None = None,
+    *,
+    n_threads: int = 1,
+    precision: Precision = "float32",
+    device: Device = "cpu",
 ) -> WaveformDetector:
     """Load a detector.
 
@@ -179,13 +189,16 @@ def load_detector(
         Threads of one forward pass. One is the default because the graph runs one worker per core.
     precision
         Which of the card's variants.
+    device
+        ``cuda`` needs onnxruntime's GPU build and a GPU; int8 is made for the CPU.
 
     Raises
     ------
     WeightsError
         If a file is missing or a pickle, the weights are not those the card names, or they were
-        trained for other classes or another raster.
+        trained for other classes or another raster; or the device is not there.
     """
+    providers = _providers(device)
     folder = weights_dir or SHIPPED_WEIGHTS
     _refuse_pickle(folder)
     card = read_card(folder / CARD_NAME)
@@ -207,7 +220,7 @@ def load_detector(
             f"{path.name} has sha256 {digest[:12]}..., its card says {variant.sha256[:12]}...; "
             "copy card and weights from the same run"
         )
-    return WaveformDetector(card, _session(content, n_threads))
+    return WaveformDetector(card, _session(content, n_threads, providers))
 
 
 def _refuse_pickle(folder: Path) -> None:
@@ -226,11 +239,24 @@ def _refuse_pickle(folder: Path) -> None:
         )
 
 
-def _session(content: bytes, n_threads: int) -> Any:
+def _providers(device: Device) -> list[str]:
+    import onnxruntime
+
+    wanted = _PROVIDERS[device]
+    there = onnxruntime.get_available_providers()
+    if wanted[0] not in there:
+        raise WeightsError(
+            f"device {device!r} needs onnxruntime's {wanted[0]}; this installation has "
+            f"{', '.join(there)}: install onnxruntime-gpu on a machine with a GPU, or use 'cpu'"
+        )
+    return list(wanted)
+
+
+def _session(content: bytes, n_threads: int, providers: list[str]) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = n_threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(content, options, providers=providers)

@@ -276,3 +276,12 @@ def test_the_shipped_card_reports_sizes_and_reliability(detector: WaveformDetect
     assert sum((SHIPPED_WEIGHTS / v.file).stat().st_size == v.n_bytes
                for v in card.variants.values()) == len(card.variants)  # fmt: skip
     assert (SHIPPED_WEIGHTS / card.state_file).is_file()
+
+
+def test_a_device_that_is_not_there_is_refused_in_one_sentence() -> None:
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this installation can run on a GPU")
+    with pytest.raises(WeightsError, match="needs onnxruntime's CUDAExecutionProvider"):
+        load_detector(device="cuda")
