@@ -34,7 +34,7 @@ from detectors.row_statistics import CELL_S, N_CELLS, RowStatistics
 from detectors.spectra import SpectralFeatures
 from detectors.types import SFREQ_HZ, Finding, RuleResult, SegmentBatch
 
-VERSION = "2"
+VERSION = "3"
 """Version of these rules, part of every finding's source."""
 
 _E8 = "clinical.md 8, engineering default"
@@ -68,6 +68,7 @@ LIMITS: dict[str, Limit] = {
     "chew_bursts": Limit(4, "bursts", "engineering default: fewer have no rhythm"),
     "chew_rms_uv": Limit(6.0, "uV", "engineering default: as what hides a small transient"),
     "chew_ratio": Limit(2.0, "1", "engineering default: RMS of bursts over that between them"),
+    "chew_rows": Limit(2, "rows", "engineering default: chewing is no twitch of one row"),
     "chew_spread": Limit(0.3, "1", "engineering default: SD of intervals over their mean"),
 }
 """Constants of this module with their source marks."""
@@ -84,13 +85,14 @@ _CHEWING_ROWS = frozenset({"T7", "T8", "F7", "F8"})
 class _Levels:
     """Above 30 Hz: level of every cell, quiet floor of every row, and which cells stand out.
 
-    Shape (n, n_channels, N_CELLS), of the floor (n, n_channels).
+    Shape (n, n_channels, N_CELLS), of the floor and of whether a row is flat there (n, n_channels).
     """
 
     level_uv2: NDArray[np.float32]
     floor_uv2: NDArray[np.floating]
     is_strong: NDArray[np.bool_]
     is_held: NDArray[np.bool_]
+    is_flat: NDArray[np.bool_]
 
 
 def find_muscle(
@@ -175,7 +177,7 @@ def _levels(
 
     seed = least(_L["muscle_background_ratio"], _L["muscle_seen_uv"], _L["muscle_rms_uv"])
     held = least(_L["muscle_held_ratio"], 0.0, _L["muscle_held_rms_uv"])
-    return _Levels(level, floor, level >= seed, level >= held)
+    return _Levels(level, floor, level >= seed, level >= held, is_flat)
 
 
 def _quiet_level(level: NDArray[np.float32], is_still: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -234,7 +236,9 @@ def _boxes(
         statistics.cell_fast_change_uv2, mains_uv2, slowest, flat, _beta_taps(), limits, out, size,
     )  # fmt: skip
     out, size = out[:n], size[:n]
-    is_kept = _are_muscle(segment[out[:, 0]], out, size)
+    # muscle that fills the page is its own background, so there the definition's size decides
+    is_defined = (size[:, 0] >= _L["muscle_rms_uv"]) & levels.is_flat[segment, channel][out[:, 0]]
+    is_kept = _are_muscle(segment[out[:, 0]], out, size, is_defined)
     boxes: list[list[Box]] = [[] for _ in range(len(batch))]
     for (k, a, b), rms in zip(out[is_kept].tolist(), size[is_kept, 0].tolist(), strict=True):
         boxes[segment[k]].append(Box(int(channel[k]), a * CELL_S, b * CELL_S, rms))
@@ -242,15 +246,21 @@ def _boxes(
 
 
 def _are_muscle(
-    segment: NDArray[np.intp], cells: NDArray[np.int32], size: NDArray[np.float64]
+    segment: NDArray[np.intp],
+    cells: NDArray[np.int32],
+    size: NDArray[np.float64],
+    is_defined: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
     """Keep stretches that are surely more than the row's beta waxing, and what lies beside them.
+
+    Those that are muscle by their size and flat spectrum alone (``is_defined``) are sure as well.
 
     ``cells`` (n, 3) as ``_muscle_kernels.stretches`` fills them, ``size`` RMS, power over what beta
     foretells and flatness of what is new.
     """
     is_sure = (size[:, 1] >= _L["muscle_over_beta"] ** 2) & (size[:, 2] >= _L["muscle_flat_share"])
     is_sure &= size[:, 0] >= _L["muscle_least_rms_uv"]
+    is_sure |= is_defined
     start, stop = cells[:, 1], cells[:, 2]
     shared = np.minimum(stop[:, None], stop) - np.maximum(start[:, None], start)
     whole = np.maximum(stop[:, None], stop) - np.minimum(start[:, None], start)
@@ -314,7 +324,9 @@ def find_chewing(
         bursts = _bursts(is_full[j], float(high[j]))
         if bursts is not None:
             found.setdefault(int(segment[j]), []).append((rows[at[j]], bursts))
-    findings = [_chewing(batch, i, trains) for i, trains in found.items()]
+    # both temples chew; bursts on one row alone are that muscle's own
+    both = {i: trains for i, trains in found.items() if len(trains) >= _L["chew_rows"]}
+    findings = [_chewing(batch, i, trains) for i, trains in both.items()]
     is_judged = np.logical_or.reduce(is_live, axis=1)
     why = "no live temporal row with a band above 40 Hz"
     return conclude_where(batch, "chewing", findings, is_judged, why)

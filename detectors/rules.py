@@ -84,7 +84,7 @@ def rule_findings(batch: SegmentBatch, spectral: SpectralFeatures) -> RuleResult
         scan.result
         + periodic.find_periodic(batch, scan.statistics, scan.result.findings)
         + ongoing
-        + sleep.find_sleep(batch, spectral, scan.statistics, scan.usable, ongoing)
+        + sleep.find_sleep(batch, spectral, scan.statistics, scan.usable, scan.result + ongoing)
     )
     # what artifacts, rhythms and sleep explain is not called slowing, so it comes after them
     result += slowing.find_slowing(batch, spectral, scan.statistics, scan.usable, result.findings)

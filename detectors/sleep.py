@@ -83,8 +83,8 @@ def find_sleep(
     usable
         bool, shape (n, n_channels, 10): seconds free of artifacts.
     background
-        What the background rules said of the batch; without it posterior rhythms are looked for
-        here.
+        What the artifact and background rules said of the batch; without it posterior rhythms are
+        looked for here and blinks are not known.
     """
     if not batch.schema.is_referential:
         reasons = [_BIPOLAR] * len(batch)
@@ -175,8 +175,9 @@ def awake_pages(
 ) -> NDArray[np.bool_]:
     """Say which pages are of wakefulness, shape (n,).
 
-    A page is awake where a posterior rhythm fills half of it or a peak of alpha stands high over O1
-    or O2. Awake, fast alpha, mu and beta bursts over the central rows have a spindle's shape.
+    A page is awake where a posterior rhythm fills half of it, a peak of alpha stands high over O1
+    or O2, or eyes blink (AASM: blinks are a sign of wakefulness). Awake, fast alpha, mu and beta
+    bursts over the central rows have a spindle's shape.
 
     Parameters
     ----------
@@ -188,12 +189,17 @@ def awake_pages(
         if background is None
         else background.findings
     )
-    rhythmic = {f.segment_id for f in findings if f.kind == "posterior_rhythm"}
+    signs = {
+        f.segment_id
+        for f in findings
+        if f.kind == "posterior_rhythm"
+        or (f.kind == "blink" and f.measure("reaches_definition") != 0.0)
+    }
     hz, height = spectra.dominant_hz[:, _OCCIPITAL], spectra.prominence_db[:, _OCCIPITAL]
     with np.errstate(invalid="ignore"):
         is_alpha = (hz >= _L["alpha_low_hz"]) & (hz <= _L["alpha_high_hz"])
         is_alpha &= height >= _L["alpha_db"]
-    return is_alpha.any(1) | np.array([s in rhythmic for s in batch.segment_ids], dtype=np.bool_)
+    return is_alpha.any(1) | np.array([s in signs for s in batch.segment_ids], dtype=np.bool_)
 
 
 def is_slowed(batch: SegmentBatch, spectra: SpectralFeatures) -> NDArray[np.bool_]:

@@ -253,6 +253,19 @@ def test_lasting_and_single_bursts_of_muscle_are_no_chewing() -> None:
         assert not of_kind(found_in(batch_of(data)), "chewing")
 
 
+def test_bursts_of_one_row_alone_are_no_chewing() -> None:
+    gate = np.sin(2 * np.pi * 1.4 * TIME_S) > 0.3
+    data = add(noise(1, rms_uv=8, exponent=1.4), fast_noise(25) * gate, {"F7": 1.0})
+    assert not of_kind(found_in(batch_of(data)), "chewing")
+
+
+def test_muscle_that_fills_the_page_is_muscle() -> None:
+    data = add(noise(1, rms_uv=8, exponent=1.4), fast_noise(25), {"T8": 1.0, "F8": 0.6})
+    (finding,) = of_kind(found_in(batch_of(data)), "muscle")
+    assert set(finding.channels) == {"T8", "F8"}
+    assert finding.t1_s - finding.t0_s > 9
+
+
 def test_a_row_that_goes_dead_and_comes_back_has_no_pops() -> None:
     data = noise(1, rms_uv=20, exponent=1.3)
     data[0, 8, 600:900] = 0.0
