@@ -39,11 +39,14 @@ OPEN = Walls(Path(), {})
 @pytest.fixture
 def files(rows_of: Rows, pages_of: Pages, tmp_path: Path) -> Path:
     """A folder with items and pages of six multiple-choice items."""
-    rows = rows_of("mcq")[:6]
-    write_items(tmp_path / "items.parquet", rows, OPEN)
+    return _written(rows_of("mcq")[:6], pages_of, tmp_path)
+
+
+def _written(rows: list[dict[str, Any]], pages_of: Pages, folder: Path) -> Path:
+    write_items(folder / "items.parquet", rows, OPEN)
     pages = pages_of([Item.from_row(r) for r in rows])
-    write_pages(tmp_path / "pages.parquet", pages, {r["corpus"] for r in rows}, OPEN)
-    return tmp_path
+    write_pages(folder / "pages.parquet", pages, {r["corpus"] for r in rows}, OPEN)
+    return folder
 
 
 def test_items_and_pages_of_gated_corpora_stay_inside_the_root(
@@ -169,8 +172,10 @@ def test_a_stop_while_the_model_loads_leaves_no_answers_and_says_so(
 
 @pytest.mark.heavy
 def test_a_stop_while_the_model_answers_leaves_no_answers_and_says_so(
-    files: Path, tiny_vlm: Path
+    rows_of: Rows, pages_of: Pages, tmp_path: Path, tiny_vlm: Path
 ) -> None:
+    # so many that the model is still answering when the signal comes, however busy the machine
+    files = _written(rows_of("mcq"), pages_of, tmp_path)
     process = _start(_arguments(files, tiny_vlm))
     assert process.stderr is not None
     for line in process.stderr:
