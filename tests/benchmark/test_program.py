@@ -93,7 +93,12 @@ def _arguments(files: Path, folder: Path, **changes: str) -> list[str]:
 
 def _start(arguments: list[str]) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "benchmark", *arguments]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=_hear_ctrl_c)
+
+
+def _hear_ctrl_c() -> None:
+    """Undo the ignored SIGINT that a shell hands down to what it starts in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_answers_come_back_in_the_tables_schema(files: Path, tiny_vlm: Path, rows_of: Rows) -> None:
