@@ -20,7 +20,7 @@ from benchmark.threshold_detector import threshold_events
 from detectors.merge import Page, merge_findings
 from detectors.rows import is_masked
 from detectors.rules import rule_findings
-from detectors.spectra import spectral_features
+from detectors.signal.spectra import spectral_features
 from detectors.types import SFREQ_HZ, Judgement, RuleResult, SegmentBatch, WaveformEvent
 from detectors.waveform.infer import MAP_THRESHOLD
 

@@ -117,8 +117,8 @@ class EngineSession:
         check: dict[str, list[NDArray[Any]]],
     ) -> None:
         from detectors.rules import rule_findings
-        from detectors.spatial import spatial_features
-        from detectors.spectra import spectral_features
+        from detectors.signal.spatial import spatial_features
+        from detectors.signal.spectra import spectral_features
 
         with watch.stage("spectra", len(batch)):
             spectra = spectral_features(batch)
@@ -153,7 +153,7 @@ class EngineSession:
         """
         from detectors.merge import Page, merge_findings
         from detectors.rules import rule_findings
-        from detectors.spectra import spectral_features
+        from detectors.signal.spectra import spectral_features
         from detectors.waveform.card import CARD_NAME
         from detectors.waveform.infer import SHIPPED_WEIGHTS, load_detector
 
@@ -222,8 +222,8 @@ def _heads(n: int) -> list[Any]:
 def _pictures(
     batch: SegmentBatch, alpha_uv2: NDArray[np.float32], watch: Stopwatch
 ) -> list[dict[str, Any]]:
-    from detectors.page import page_png, render_page
-    from detectors.topomap import render_topomaps, topomap_png
+    from detectors.pages.page import page_png, render_page
+    from detectors.pages.topomap import render_topomaps, topomap_png
 
     with watch.stage("page", len(batch)):
         pages = [

@@ -69,7 +69,8 @@ def page_quality(check: Path, n_pages: int) -> dict[str, Any]:
     dict
         ``psnr_db`` per page and ``n_bytes`` per page.
     """
-    from detectors.page import (
+    from detectors.pages.geometry import page_geometry
+    from detectors.pages.page import (
         display_filter,
         mark_clips,
         page_png,
@@ -77,7 +78,6 @@ def page_quality(check: Path, n_pages: int) -> dict[str, Any]:
         render_page,
         trace_ordinates,
     )
-    from detectors.page_geometry import page_geometry
     from detectors.types import REFERENTIAL19
 
     with np.load(check) as found:

@@ -1,7 +1,7 @@
 """A slow, independent drawing of the page, against which the fast raster's quality is measured.
 
 Traces are stroked by Agg, matplotlib's rasteriser, at eight times the size and averaged down; only
-the ordinates are shared with :mod:`detectors.page`. Timings are in :mod:`benchmark.engine`.
+the ordinates are shared with :mod:`detectors.pages.page`. Timings are in :mod:`benchmark.engine`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.page_geometry import PageGeometry
+from detectors.pages.geometry import PageGeometry
 from detectors.types import SEGMENT_S, SFREQ_HZ
 
 SUPERSAMPLING = 8
@@ -44,7 +44,7 @@ def reference_traces(
     ----------
     y_px
         Ordinates of the traces, shape (n_rows, n_times), as
-        :func:`detectors.page.trace_ordinates` gives them.
+        :func:`detectors.pages.page.trace_ordinates` gives them.
     geometry
         The page's geometry.
     supersampling

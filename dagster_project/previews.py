@@ -62,7 +62,7 @@ def page_of_first(segments: pa.Table, title: str) -> dg.MarkdownMetadataValue:
 
 def page_of_row(row: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Render the page of one ``segments`` row."""
-    from detectors.page import render_page
+    from detectors.pages.page import render_page
 
     schema = ChannelSchema.parse(row["channel_schema"])
     signal = np.asarray(row["signal"], dtype=np.float32) * np.float32(0.05)
@@ -75,7 +75,7 @@ def topomap_of_first(sample: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadata
     judged = next((r for r in sample if r["is_judged"]), None)
     if judged is None:
         return dg.MetadataValue.md("*no segment could be judged*")
-    from detectors.topomap import render_topomap
+    from detectors.pages.topomap import render_topomap
 
     energy = np.asarray(judged["energy_uv2"], dtype=np.float32)
     mask = np.isfinite(energy)

@@ -28,7 +28,7 @@ def code_version(*parts: str) -> str:
     Parameters
     ----------
     parts
-        Files or folders relative to the project, such as ``"detectors/spectra.py"``. What a Python
+        Files or folders relative to the project, such as ``"detectors/signal/spectra.py"``. What a Python
         file imports, at its top or inside functions, is followed through the rooms, so no list of
         modules can be forgotten; data files count where they are named or lie in a named folder.
 

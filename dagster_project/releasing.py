@@ -14,7 +14,7 @@ from dagster_project.corpora.crosswalk import pathology
 from dagster_project.failures import PermanentFailure
 from dagster_project.previews import page_of_row
 from dagster_project.tables.store import ROW_GROUP_ROWS, TableStore
-from detectors.page import page_png
+from detectors.pages.page import page_png
 from prompts.release import releases
 from prompts.release_rows import ShardTables
 

@@ -1,7 +1,8 @@
 """What all rule modules share: limits with their source, confidence, runs, boxes, conclusions.
 
-No rule lives here. Artifact rules are in :mod:`detectors.artifacts` and :mod:`detectors.ocular`,
-the others in :mod:`detectors.background` and :mod:`detectors.sleep`.
+No rule lives here. Artifact rules are in :mod:`detectors.artifacts.chain` and
+:mod:`detectors.artifacts.ocular`, the others in :mod:`detectors.background.rhythms` and
+:mod:`detectors.sleep.chain`.
 """
 
 from __future__ import annotations

@@ -15,12 +15,13 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from detectors._rule_common import Limit
-from detectors.artifacts import hiding_rows
-from detectors.epileptiform import EPILEPTIFORM, PATTERNS, proven_findings, ruled_kinds
+from detectors.artifacts.chain import hiding_rows
+from detectors.artifacts.readable import put_aside, unless_unread, why_unreadable
+from detectors.artifacts.usable import covered_s, hiding, usable_by_row
+from detectors.epileptiform.judge import EPILEPTIFORM, PATTERNS, proven_findings, ruled_kinds
 from detectors.guard import guarded
 from detectors.montage import side_and_region
 from detectors.pruning import grouped_findings
-from detectors.readable import put_aside, unless_unread, why_unreadable
 from detectors.rows import event_from_row, finding_from_row, is_masked, judgement_from_row
 from detectors.types import (
     SEGMENT_S,
@@ -33,7 +34,6 @@ from detectors.types import (
     WaveformEvent,
     why_short,
 )
-from detectors.usable import covered_s, hiding, usable_by_row
 from detectors.vocabulary import KINDS, WAVEFORMS
 
 _Item = TypeVar("_Item", Finding, Judgement, WaveformEvent)

@@ -1,63 +1,51 @@
 """The chain of all rules: artifacts first, then background and sleep on what is left clean.
 
-The rules themselves are in :mod:`detectors.artifacts`, :mod:`detectors.technical`,
-:mod:`detectors.ocular`, :mod:`detectors.gaze`, :mod:`detectors.muscle`,
-:mod:`detectors.cardiac`, :mod:`detectors.drift`, :mod:`detectors.background`, :mod:`detectors.voltage`,
-:mod:`detectors.continuity`, :mod:`detectors.sleep`, :mod:`detectors.slow_waves` and
-:mod:`detectors.slowing`; patterns that repeat themselves are in :mod:`detectors.periodic`. Single
-discharges are found by :mod:`detectors.discharges` and by the waveform detector, judged in
-:mod:`detectors.epileptiform`; all meet in :mod:`detectors.merge`.
+Rules live in rooms: :mod:`detectors.artifacts`, :mod:`detectors.background`, :mod:`detectors.sleep`
+and :mod:`detectors.epileptiform`, each with the chain or the judge that calls them; what they share
+of the signal is in :mod:`detectors.signal`. Here is only the order in which they run. Single
+discharges are found by :mod:`detectors.epileptiform.discharges` and by the waveform detector, judged
+in :mod:`detectors.epileptiform.judge`; all meet in :mod:`detectors.merge`.
 """
 
 from __future__ import annotations
 
-from detectors import (
-    _transient_signal,
-    artifacts,
-    background,
+from detectors import merge, pruning
+from detectors._rule_common import Limit
+from detectors.artifacts import cardiac, drift, gaze, muscle, ocular, readable, technical
+from detectors.artifacts import chain as artifacts
+from detectors.background import continuity, slowing, voltage
+from detectors.background import rhythms as background
+from detectors.epileptiform import (
     benign,
-    cardiac,
-    continuity,
     discharges,
-    drift,
-    epileptiform,
-    field_filter,
-    gaze,
     ifcn,
     localisation,
-    merge,
-    muscle,
-    ocular,
     periodic,
-    pruning,
-    readable,
-    sleep,
-    slow_waves,
-    slowing,
-    spatial,
-    spectra,
-    technical,
-    voltage,
+    transient_signal,
 )
-from detectors._rule_common import Limit
-from detectors.spectra import SpectralFeatures
+from detectors.epileptiform import judge as epileptiform
+from detectors.signal import field_filter, spatial, spectra
+from detectors.signal.spectra import SpectralFeatures
+from detectors.sleep import chain as sleep
+from detectors.sleep import slow_waves
 from detectors.types import Judgement, RuleResult, SegmentBatch
 
-_VERSIONED = (
-    artifacts, technical, ocular, gaze, muscle, cardiac, drift, background, voltage, continuity,
-    sleep, slow_waves, slowing, periodic,
-)  # fmt: skip
+_VERSIONED = {
+    "artifacts": artifacts, "technical": technical, "ocular": ocular, "gaze": gaze,
+    "muscle": muscle, "cardiac": cardiac, "drift": drift, "background": background,
+    "voltage": voltage, "continuity": continuity, "sleep": sleep, "slow_waves": slow_waves,
+    "slowing": slowing, "periodic": periodic,
+}  # fmt: skip
 
-RULES_VERSION = "-".join(
-    f"{module.__name__.rpartition('.')[2]}{module.VERSION}" for module in _VERSIONED
-)
+RULES_VERSION = "-".join(f"{name}{module.VERSION}" for name, module in _VERSIONED.items())
 """Versions of all rule modules in one word, for code versions and provenance."""
 
-_LIMITED = (
-    spectra, spatial, artifacts, technical, ocular, background, voltage, continuity, sleep,
-    slow_waves, slowing, pruning, merge, _transient_signal, epileptiform, ifcn, localisation, benign,
-    discharges, periodic, field_filter, gaze, muscle, cardiac, drift,
-)  # fmt: skip
+_LIMITED = _VERSIONED | {
+    "spectra": spectra, "spatial": spatial, "pruning": pruning, "merge": merge,
+    "transient_signal": transient_signal, "epileptiform": epileptiform, "ifcn": ifcn,
+    "localisation": localisation, "benign": benign, "discharges": discharges,
+    "field_filter": field_filter,
+}  # fmt: skip
 
 
 def rule_findings(batch: SegmentBatch, spectral: SpectralFeatures) -> RuleResult:
@@ -115,7 +103,7 @@ def _without_short(batch: SegmentBatch, result: RuleResult) -> RuleResult:
 def all_limits() -> dict[str, Limit]:
     """Return every constant of every rule as ``module.name``, for provenance records."""
     return {
-        f"{module.__name__.rpartition('.')[2]}.{name}": limit
-        for module in _LIMITED
+        f"{room}.{name}": limit
+        for room, module in _LIMITED.items()
         for name, limit in module.LIMITS.items()
     }

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from detectors.periodic import KINDS_HERE as ACNS_KINDS
-from detectors.periodic import acns_name
+from detectors.epileptiform.periodic import KINDS_HERE as ACNS_KINDS
+from detectors.epileptiform.periodic import acns_name
 from detectors.types import CANONICAL19
 from detectors.vocabulary import KINDS, region_of
 from prompts import words

@@ -323,7 +323,7 @@ def _training_rows(
 
 
 def _write_pages(workspace: Workspace, items: list[dict[str, Any]], path: Path) -> None:
-    from detectors.page import page_png
+    from detectors.pages.page import page_png
 
     png = {
         row["segment_id"]: page_png(previews.page_of_row(row))

@@ -45,13 +45,13 @@ from dagster_project.releasing import load_shard, present_shards_of
 from dagster_project.resources import Workspace, corpus_of
 from dagster_project.tables.registry import table, tables_of_asset
 from dagster_project.tables.store import TableStore, arrow_schema
-from detectors.readable import UNREADABLE
+from detectors.artifacts.readable import UNREADABLE
 from prompts.release import build_release, releases
 
 _DATASETS = Grain("datasets", ("parquet", "huggingface"), partitions.release_partitions)
 _TEXTS = ("captions", "questions", "narratives", "dialogues")
 _RELEASE_CODE = (
-    "prompts/release.py", "detectors/page.py", "dagster_project/corpora/crosswalk.py",
+    "prompts/release.py", "detectors/pages/page.py", "dagster_project/corpora/crosswalk.py",
 )  # fmt: skip
 _ANNOTATIONS_CODE = (
     "dagster_project/corpora/annotations/gather.py",

@@ -14,12 +14,12 @@ from dagster_project.corpora.batches import segment_batches
 from dagster_project.failures import translated
 from dagster_project.materialisation import SEGMENT_HOURS, counts, write
 from dagster_project.resources import Workspace
-from detectors.spatial import spatial_features as measure_tiers
-from detectors.spectra import spectral_features as measure_spectra
+from detectors.signal.spatial import spatial_features as measure_tiers
+from detectors.signal.spectra import spectral_features as measure_spectra
 
 _FEATURES = Grain("features", ("polars", "parquet"))
-_SPECTRA_CODE = ("detectors/spectra.py",)
-_SPATIAL_CODE = ("detectors/spatial.py",)
+_SPECTRA_CODE = ("detectors/signal/spectra.py",)
+_SPATIAL_CODE = ("detectors/signal/spatial.py",)
 
 
 @_FEATURES.asset("spectral_features", code=_SPECTRA_CODE, deps=["segments"])

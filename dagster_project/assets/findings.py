@@ -21,16 +21,16 @@ from dagster_project.resources import Workspace
 from dagster_project.review.marks import MarkBook
 from dagster_project.review.pages import write_review
 from dagster_project.tables.store import TableStore
+from detectors.artifacts.usable import usable_row
 from detectors.merge import merge_shard, recorded_names
 from detectors.rows import event_row, finding_row, judgement_row
 from detectors.rules import rule_findings as apply_rules
-from detectors.spectra import spectral_features as measure_spectra
+from detectors.signal.spectra import spectral_features as measure_spectra
 from detectors.types import Finding, RuleResult, SegmentBatch
-from detectors.usable import usable_row
 from detectors.waveform.infer import Device, Precision
 
 _FINDINGS = Grain("findings", ("polars", "parquet"))
-_RULES_CODE = ("detectors/rules.py", "detectors/spectra.py")
+_RULES_CODE = ("detectors/rules.py", "detectors/signal/spectra.py")
 _MERGE_CODE = ("detectors/merge.py",)
 _PAGE_COLUMNS = ["segment_id", "channel_schema", "mask", "recorded_s"]
 NO_DETECTOR = "none"

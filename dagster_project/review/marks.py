@@ -24,7 +24,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dagster_project.tables.store import TableStore
-from detectors.page_geometry import page_geometry
+from detectors.pages.geometry import page_geometry
 from detectors.types import SEGMENT_S, ChannelSchema
 from detectors.vocabulary import KINDS
 

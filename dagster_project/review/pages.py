@@ -1,6 +1,6 @@
 """The review page of a shard: which segments, what is shown of them, and the one HTML file.
 
-Boxes come from :mod:`detectors.page_geometry`, the geometry the page itself is drawn with, so they
+Boxes come from :mod:`detectors.pages.geometry`, the geometry the page itself is drawn with, so they
 lie on the wave. Corpus labels, expert events and other people's marks are left out: a reviewer
 reads blind. What becomes of the marks is in :mod:`dagster_project.review.marks`; the looks are in
 ``page.html`` beside this file.
@@ -23,7 +23,7 @@ from dagster_project.corpora.shards import corpus_of_shard
 from dagster_project.failures import PermanentFailure
 from dagster_project.releasing import PageRenderer
 from dagster_project.tables.store import TableStore
-from detectors.page_geometry import PageGeometry, page_geometry, page_montage
+from detectors.pages.geometry import PageGeometry, page_geometry, page_montage
 from detectors.types import ChannelSchema
 from detectors.vocabulary import KINDS
 
@@ -31,7 +31,7 @@ TEMPLATE = Path(__file__).with_name("page.html")
 ASSET_PAGES = 12
 """Most pages of the file an asset writes: about 100 kB each (engineering default)."""
 BOX_ROWS = 0.8
-"""Height of a box in row spacings, as :func:`detectors.page.draw_boxes` draws it."""
+"""Height of a box in row spacings, as :func:`detectors.pages.page.draw_boxes` draws it."""
 MIN_BOX_PX = 4.0
 FAMILIES = ("epileptiform", "sleep", "artifact", "background")
 _SEGMENT_COLUMNS = [

@@ -6,7 +6,7 @@ signal in three bands on a fixed, companded microvolt-to-grey scale, so amplitud
 signal in four bands as a multiple of the row's own background, so that an event of a few times the
 background looks the same over a quiet page and a restless one; and two constant planes that say
 where on the head a row lies. Network units map to seconds and channels exactly and back. The network
-itself runs in ``infer``; pages for people and for the VLM are ``detectors.page``.
+itself runs in ``infer``; pages for people and for the VLM are ``detectors.pages.page``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from detectors.scalp import electrode_positions
+from detectors.signal.scalp import electrode_positions
 from detectors.types import CANONICAL19, N_TIMES, SEGMENT_S, SFREQ_HZ, SegmentBatch
 
 ROW_PX = 8

@@ -18,7 +18,7 @@ from dagster_project.corpora.registry import corpus
 from dagster_project.corpora.segments import ShardSegments, process_shard
 from dagster_project.corpora.shards import shard_keys
 from detectors.rules import rule_findings
-from detectors.spectra import spectral_features
+from detectors.signal.spectra import spectral_features
 from detectors.types import CANONICAL19
 
 Row = dict[str, Any]

@@ -14,10 +14,10 @@ import pytest
 from numpy.typing import NDArray
 from planted_signals import POSTERIOR_FIELD, add, batch_of, noise, rhythm
 
+from detectors.artifacts.readable import UNREADABLE
 from detectors.merge import Page, merge_findings
-from detectors.readable import UNREADABLE
 from detectors.rules import rule_findings
-from detectors.spectra import spectral_features
+from detectors.signal.spectra import spectral_features
 from detectors.types import CANONICAL19, ChannelSchema, RuleResult, SegmentBatch
 from detectors.vocabulary import KINDS
 from detectors.waveform.card import WeightsError

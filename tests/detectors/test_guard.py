@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
+from detectors.epileptiform.ifcn import CRITERIA
 from detectors.guard import BeyondPageError, beyond_page, guarded
-from detectors.ifcn import CRITERIA
 from detectors.types import Finding, Measure
 from detectors.vocabulary import KINDS
 

@@ -37,12 +37,12 @@ from planted_signals import (
 from dagster_project.corpora.harmonise import harmonise, plan_for
 from dagster_project.corpora.simulated.config import SimulatorConfig
 from dagster_project.corpora.simulated.subject import simulate_subject
+from detectors.artifacts.readable import UNREADABLE
 from detectors.merge import Page, merge_findings
 from detectors.montage import HOMOLOGOUS, mirror_rows
-from detectors.readable import UNREADABLE
 from detectors.rows import is_masked
 from detectors.rules import rule_findings
-from detectors.spectra import spectral_features
+from detectors.signal.spectra import spectral_features
 from detectors.types import (
     CANONICAL19,
     N_TIMES,

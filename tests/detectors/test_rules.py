@@ -27,7 +27,7 @@ from planted_signals import (
 
 from detectors.montage import mirror_rows
 from detectors.rules import RULES_VERSION, all_limits, rule_findings
-from detectors.spectra import spectral_features
+from detectors.signal.spectra import spectral_features
 from detectors.types import CANONICAL19, RuleResult, SegmentBatch
 from detectors.vocabulary import KINDS
 

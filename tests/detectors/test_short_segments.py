@@ -7,8 +7,8 @@ import pytest
 from planted_signals import noise
 
 from detectors.rules import rule_findings
-from detectors.spatial import spatial_features
-from detectors.spectra import spectral_features
+from detectors.signal.spatial import spatial_features
+from detectors.signal.spectra import spectral_features
 from detectors.types import N_TIMES, REFERENTIAL19, SFREQ_HZ, SegmentBatch
 from detectors.vocabulary import BAND_SCHEMES
 from detectors.waveform.infer import load_detector

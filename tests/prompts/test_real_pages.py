@@ -15,8 +15,8 @@ from dagster_project.corpora.shards import shard_keys
 from detectors.merge import merge_shard
 from detectors.rows import finding_row, judgement_row
 from detectors.rules import rule_findings
-from detectors.spatial import spatial_features
-from detectors.spectra import spectral_features
+from detectors.signal.spatial import spatial_features
+from detectors.signal.spectra import spectral_features
 from detectors.types import RuleResult
 from prompts.captions import write_caption
 from prompts.dialogues import dialogue_rows

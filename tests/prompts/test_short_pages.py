@@ -10,8 +10,8 @@ from dagster_project.corpora.batches import segment_batches
 from detectors.merge import merge_shard
 from detectors.rows import finding_row, judgement_row
 from detectors.rules import rule_findings
-from detectors.spatial import spatial_features
-from detectors.spectra import spectral_features
+from detectors.signal.spatial import spatial_features
+from detectors.signal.spectra import spectral_features
 from detectors.types import CANONICAL19, N_TIMES
 from detectors.vocabulary import KINDS
 from prompts.captions import write_caption

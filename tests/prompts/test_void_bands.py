@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from dagster_project.corpora.batches import segment_batches
 from detectors.rows import finding_row, judgement_row
 from detectors.rules import rule_findings
-from detectors.spatial import spatial_features
-from detectors.spectra import spectral_features
+from detectors.signal.spatial import spatial_features
+from detectors.signal.spectra import spectral_features
 from detectors.types import CANONICAL19, N_TIMES, SFREQ_HZ
 from detectors.vocabulary import BAND_SCHEMES
 from prompts.captions import write_caption

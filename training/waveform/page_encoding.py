@@ -1,6 +1,6 @@
 """The page encoding: a segment as the page a reader sees, and boxes in its pixels, both ways.
 
-The page is that of :mod:`detectors.page`, one row per channel as stored, so that it shows the signal
+The page is that of :mod:`detectors.pages.page`, one row per channel as stored, so that it shows the signal
 the raster shows. The network is given its trace area alone, 1120 x 896 pixels: the labels in the
 gutter are the same on every page, and where a row lies says its channel. A box is one row spacing
 high. The network is in ``page_network``; the raster, which this encoding is measured against in
@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.page import render_page
-from detectors.page_geometry import PageGeometry, page_geometry, page_id
+from detectors.pages.geometry import PageGeometry, page_geometry, page_id
+from detectors.pages.page import render_page
 from detectors.types import CANONICAL19, N_TIMES, REFERENTIAL19, SFREQ_HZ
 from detectors.waveform.nms import MAX_CANDIDATES, MIN_WIDTH_S, Boxes
 from training.waveform.dataset import Batch, SegmentSet, draw_segments

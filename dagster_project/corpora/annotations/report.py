@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dagster_project.corpora.segment_table import STEP_UV
-from detectors.page_overlay import review_page
+from detectors.pages.overlay import review_page
 from detectors.types import ChannelSchema, Finding
 from detectors.vocabulary import WAVEFORMS
 

@@ -35,7 +35,7 @@ from dagster_project.review.pages import (
     write_review,
 )
 from dagster_project.tables.store import TableStore
-from detectors.page_geometry import page_geometry
+from detectors.pages.geometry import page_geometry
 from detectors.rows import finding_row
 from detectors.types import REFERENTIAL19
 
