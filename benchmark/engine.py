@@ -2,8 +2,9 @@
 
 Each side lives in a fresh process with one thread (the environment is set before any import) and
 works on the same recording; rounds alternate, so that other load on the machine hits both. What
-the sides do is in :mod:`benchmark.engine_stages` and :mod:`benchmark.baseline`; what comes out, and
-the floors, in :mod:`benchmark.engine_report`. Times belong here and never into a test.
+the sides do is in :mod:`benchmark.engine_stages` and :mod:`benchmark.baseline`, floors of single
+steps are in :mod:`benchmark.engine_floors`, what comes out in :mod:`benchmark.engine_report`. Times
+belong here and never into a test.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from benchmark.engine_floors import judged
 from benchmark.engine_recording import write_recording
 from benchmark.engine_report import Agreement, EndToEnd, EngineReport, PageResult, StageResult
 from benchmark.errors import BenchmarkError
@@ -173,21 +175,24 @@ def bench_engine(
                 measured[side] += [answer] if i else []
         tell("page quality")
         quality = baseline.order("page_quality")
+        tell("floors of single steps")
+        floors = baseline.order("floors")
         detector_ms = engine.order("detector")["ms_per_segment"] if has_detector else None
         sizes = [p.stat().st_size for p in sorted((folder / "baseline").glob("page_*.png"))]
         agreement = _agreement(folder / "engine" / "check.npz", folder / "baseline" / "check.npz")
     if callable(orchestration):
         tell("orchestration")
         orchestration = orchestration()
-    stages = _stages(measured)
+    stages, end_to_end = _stages(measured), _end_to_end(measured)
+    page = _page(quality, sizes, measured)
     return EngineReport(
         minutes=minutes,
         n_segments=int(measured["engine"][0]["n_segments"]),
         rounds=rounds,
         n_pictures=n_pictures,
         stages=stages,
-        end_to_end=_end_to_end(measured),
-        page=_page(quality, sizes, measured),
+        end_to_end=end_to_end,
+        page=page,
         agreement=agreement,
         rss_mb=max(answer["rss_mb"] for answer in measured["engine"]),
         baseline_rss_mb=max(answer["rss_mb"] for answer in measured["baseline"]),
@@ -195,6 +200,7 @@ def bench_engine(
         detector_ms_per_segment=detector_ms,
         orchestration_share=orchestration,
         environment=_environment(),
+        floors=judged(floors, stages, page, end_to_end.ratio),
     )
 
 

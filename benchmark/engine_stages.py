@@ -161,7 +161,7 @@ class EngineSession:
         if not has_runtime or not (SHIPPED_WEIGHTS / CARD_NAME).is_file():
             return None
         batch = self._some_segments(n_segments)
-        whole, small = load_detector(), load_detector(precision="int8")
+        whole, small = load_detector(precision="float32"), load_detector(precision="int8")
         events = whole.detect(batch)
         rules = rule_findings(batch, spectral_features(batch))
         pages = [Page(s, REFERENTIAL19, REFERENTIAL19.ch_names) for s in batch.segment_ids]
@@ -222,12 +222,12 @@ def _heads(n: int) -> list[Any]:
 def _pictures(
     batch: SegmentBatch, alpha_uv2: NDArray[np.float32], watch: Stopwatch
 ) -> list[dict[str, Any]]:
-    from detectors.pages.page import page_png, render_page
+    from detectors.pages.page import render_page_png
     from detectors.pages.topomap import render_topomaps, topomap_png
 
     with watch.stage("page", len(batch)):
         pages = [
-            page_png(render_page(batch.data_uv[i], batch.mask[i], batch.schema))
+            render_page_png(batch.data_uv[i], batch.mask[i], batch.schema)
             for i in range(len(batch))
         ]
     with watch.stage("topomap", len(batch)):

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.baseline import BaselineSession
+from benchmark.engine_floors import measure_floors
 from benchmark.engine_stages import EngineSession
 from benchmark.page_reference import plot_box, psnr_db, reference_traces
 from benchmark.stopwatch import Stopwatch
@@ -109,6 +110,7 @@ def _orders(side: str, edf: Path, folder: Path, n_pictures: int) -> dict[str, Ca
     return {
         "round": lambda: _timed(baseline.round),
         "reused_figure": lambda: baseline.reused_figure_ms(n_pictures),
+        "floors": lambda: measure_floors(folder.parent / "engine", folder),
         "page_quality": lambda: page_quality(folder / "check.npz", n_pictures),
     }
 

@@ -20,7 +20,7 @@ def detector_folder(workspace: Workspace, recipe: str) -> Path:
 
 
 def detector_for(
-    workspace: Workspace, recipe: str, device: Device = "cpu", precision: Precision = "float32"
+    workspace: Workspace, recipe: str, device: Device = "cpu", precision: Precision = "auto"
 ) -> WaveformDetector:
     """Load the detector of a recipe.
 

@@ -64,10 +64,21 @@ def page_of_row(row: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Render the page of one ``segments`` row."""
     from detectors.pages.page import render_page
 
+    return render_page(*_page_inputs(row))
+
+
+def page_png_of_row(row: Mapping[str, Any]) -> bytes:
+    """Render the page of one ``segments`` row as the file."""
+    from detectors.pages.page import render_page_png
+
+    return render_page_png(*_page_inputs(row))
+
+
+def _page_inputs(row: Mapping[str, Any]) -> tuple[Any, Any, ChannelSchema]:
     schema = ChannelSchema.parse(row["channel_schema"])
     signal = np.asarray(row["signal"], dtype=np.float32) * np.float32(0.05)
     data = signal.reshape(len(schema.ch_names), -1)
-    return render_page(data, np.asarray(row["mask"], dtype=bool), schema)
+    return data, np.asarray(row["mask"], dtype=bool), schema
 
 
 def topomap_of_first(sample: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:

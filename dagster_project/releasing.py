@@ -12,9 +12,8 @@ import polars as pl
 
 from dagster_project.corpora.crosswalk import pathology
 from dagster_project.failures import PermanentFailure
-from dagster_project.previews import page_of_row
+from dagster_project.previews import page_png_of_row
 from dagster_project.tables.store import ROW_GROUP_ROWS, TableStore
-from detectors.pages.page import page_png
 from prompts.release import releases
 from prompts.release_rows import ShardTables
 
@@ -106,4 +105,4 @@ class PageRenderer:
         if self._held[0] != group:
             rows = self._store.read_group("segments", self._shard, group)
             self._held = (group, {r["segment_id"]: r for r in rows.iter_rows(named=True)})
-        return page_png(page_of_row(self._held[1][segment_id]))
+        return page_png_of_row(self._held[1][segment_id])

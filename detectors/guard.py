@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from detectors.types import SEGMENT_S, Finding
 from detectors.vocabulary import KINDS
@@ -62,10 +63,16 @@ def beyond_page(finding: Finding) -> str:
         return f"kind {finding.kind!r} is not in the closed vocabulary"
     if finding.t0_s < 0 or finding.t1_s > SEGMENT_S or finding.t1_s <= finding.t0_s:
         return f"its interval {finding.t0_s}-{finding.t1_s} s is not inside the page"
-    for name in (finding.kind, *(m.name for m in finding.measures), finding.mask_reason):
-        for word in _WORD.findall(name.lower()):
-            if word in BEYOND_PAGE:
-                return f"{name!r} claims {word!r}, which {BEYOND_PAGE[word]}"
+    names = (finding.kind, *(m.name for m in finding.measures), finding.mask_reason)
+    return next((claim for claim in map(_claim, names) if claim), "")
+
+
+@lru_cache(maxsize=4096)
+def _claim(name: str) -> str:
+    """Say what a name claims beyond the page, ``""`` where it does not; few names are in use."""
+    for word in _WORD.findall(name.lower()):
+        if word in BEYOND_PAGE:
+            return f"{name!r} claims {word!r}, which {BEYOND_PAGE[word]}"
     return ""
 
 

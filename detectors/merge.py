@@ -3,8 +3,9 @@
 Order of work on a segment: boxes above threshold become groups of rows at the same time; groups
 without the support their kind needs are pruned; where the signal is at hand discharges are searched
 by rule and judged by the six IFCN criteria; bursts are joined; two findings of one thing become one;
-what a stronger kind covers is masked; then every kind gets exactly one judgement. Pruned and masked
-findings stay, with the reason; only what ten seconds cannot show is refused (:mod:`detectors.guard`).
+other names for a complex's own wave are masked, and so is what a stronger kind covers; then every
+kind gets exactly one judgement. Pruned and masked findings stay, with the reason; only what ten
+seconds cannot show is refused (:mod:`detectors.guard`).
 Grouping and pruning are in :mod:`detectors.pruning`; how things are found is elsewhere.
 """
 
@@ -21,7 +22,7 @@ from detectors.artifacts.usable import covered_s, hiding, usable_by_row
 from detectors.epileptiform.judge import EPILEPTIFORM, PATTERNS, proven_findings, ruled_kinds
 from detectors.guard import guarded
 from detectors.montage import side_and_region
-from detectors.pruning import grouped_findings
+from detectors.pruning import grouped_findings, under_one_name
 from detectors.rows import event_from_row, finding_from_row, is_masked, judgement_from_row
 from detectors.types import (
     SEGMENT_S,
@@ -38,7 +39,7 @@ from detectors.vocabulary import KINDS, WAVEFORMS
 
 _Item = TypeVar("_Item", Finding, Judgement, WaveformEvent)
 
-VERSION = "3"
+VERSION = "4"
 """Version of the merge."""
 
 LIMITS: dict[str, Limit] = {
@@ -239,7 +240,7 @@ def _merge_page(
         others = [e for e in events if WAVEFORMS[e.waveform].kind not in EPILEPTIFORM]
         detected = [*grouped_findings(page.segment_id, others, detector), *proven]
     findings = _agree(rules, detected)
-    findings = _mask(findings)
+    findings = _mask(under_one_name(findings))
     order = tuple(KINDS)
     return sorted(findings, key=lambda f: (f.t0_s, order.index(f.kind), f.t1_s, f.channels))
 

@@ -139,7 +139,8 @@ def _derived(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     _check_19(data_uv, mask)
     both = mask[:, first] & mask[:, second]
-    derived = data_uv[:, first] - data_uv[:, second]
+    derived = data_uv[:, first]
+    derived -= data_uv[:, second]
     derived[~both] = 0.0
     return derived, both
 

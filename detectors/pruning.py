@@ -1,8 +1,9 @@
-"""Detector boxes to findings: same-time rows grouped, unsupported groups pruned, bursts joined.
+"""One finding per event: same-time rows grouped, unsupported pruned, bursts joined, one name kept.
 
 A box is one row high, so what a reader sees as one event comes as many boxes; and a sharp wave on a
 single row is an artifact until its neighbours say otherwise (IFCN, field criterion; ``systems.md``
-6.6). Merging with the rules and masking are in :mod:`detectors.merge`.
+6.6). One wave may be found under two names as well: a spike-and-wave complex whose slow wave has a
+blink's length. Merging with the rules and masking what is covered are in :mod:`detectors.merge`.
 """
 
 from __future__ import annotations
@@ -21,11 +22,17 @@ LIMITS: dict[str, Limit] = {
     "support_s": Limit(0.1, "s", "systems.md 6.6: adjacent channel within 100 ms"),
     "sleep_rows": Limit(2, "rows", "systems.md 6.6: spindle and K-complex"),
     "gap_s": Limit(0.5, "s", "systems.md 6.6"),
+    "same_wave_share": Limit(0.5, "1", "engineering default: of the shorter of two, and of rows"),
+    "sure_criteria": Limit(5, "1", "clinical.md 4.2: a discharge meets five or more of six"),
 }
 """Constants of this module with their source marks."""
 
 _EPILEPTIFORM = frozenset(k for k, entry in KINDS.items() if entry.family == "epileptiform")
 _FRONTOCENTRAL = frozenset({"F3", "Fz", "F4", "C3", "Cz", "C4"})
+_FRONTOPOLAR = frozenset({"Fp1", "Fp2"})
+_OTHER_NAMES = frozenset({"blink", "slow_wave"})
+"""Kinds that the slow wave of a spike-and-wave complex is called besides. A K-complex or a vertex
+wave is no such name: it speaks against the complex (:mod:`detectors.epileptiform.benign`)."""
 _LATERAL_SIGN = {"eyer+": 1.0, "eyer-": -1.0}
 
 
@@ -200,6 +207,39 @@ def _spoken_for(burst: Sequence[Finding]) -> Finding:
         t1_s=max(f.t1_s for f in burst),
         measures=(Measure("count", n_events, "1"), *others),
     )
+
+
+def under_one_name(findings: Sequence[Finding]) -> list[Finding]:
+    """Mask what is only another name for the wave of a spike-and-slow-wave complex.
+
+    The two share half of the shorter one's time and half of the other's rows. A blink gives way
+    only to a complex of five criteria whose maximum is not over the eyes.
+    """
+    complexes = [f for f in findings if f.kind == "spsw" and not is_masked(f)]
+    if not complexes:
+        return list(findings)
+    return [
+        f if is_masked(f) or f.kind not in _OTHER_NAMES else _renamed(f, complexes)
+        for f in findings
+    ]
+
+
+def _renamed(finding: Finding, complexes: Sequence[Finding]) -> Finding:
+    least = LIMITS["same_wave_share"].value
+    for whole in complexes:
+        rows = len(set(whole.channels) & set(finding.channels))
+        shared_s = min(whole.t1_s, finding.t1_s) - max(whole.t0_s, finding.t0_s)
+        shorter_s = min(whole.t1_s - whole.t0_s, finding.t1_s - finding.t0_s)
+        is_same = shared_s >= least * shorter_s and rows >= least * len(finding.channels) > 0
+        if is_same and (finding.kind != "blink" or _is_no_blink(whole)):
+            reason = f"same wave as {KINDS[whole.kind].noun}"
+            return replace(finding, masked_by=whole.finding_id, mask_reason=reason)
+    return finding
+
+
+def _is_no_blink(whole: Finding) -> bool:
+    criteria = whole.measure("ifcn_n_criteria") or 0.0
+    return criteria >= LIMITS["sure_criteria"].value and whole.channels[0] not in _FRONTOPOLAR
 
 
 def _finding(segment_id: str, burst: Sequence[_Group], detector: str) -> Finding:

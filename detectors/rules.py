@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from detectors import merge, pruning
 from detectors._rule_common import Limit
-from detectors.artifacts import cardiac, drift, gaze, muscle, ocular, readable, technical
+from detectors.artifacts import _eyes, cardiac, drift, gaze, muscle, ocular, readable, technical
 from detectors.artifacts import chain as artifacts
 from detectors.background import continuity, slowing, voltage
 from detectors.background import rhythms as background
@@ -44,7 +44,7 @@ _LIMITED = _VERSIONED | {
     "spectra": spectra, "spatial": spatial, "pruning": pruning, "merge": merge,
     "transient_signal": transient_signal, "epileptiform": epileptiform, "ifcn": ifcn,
     "localisation": localisation, "benign": benign, "discharges": discharges,
-    "field_filter": field_filter,
+    "field_filter": field_filter, "eyes": _eyes,
 }  # fmt: skip
 
 

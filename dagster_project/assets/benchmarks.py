@@ -323,10 +323,8 @@ def _training_rows(
 
 
 def _write_pages(workspace: Workspace, items: list[dict[str, Any]], path: Path) -> None:
-    from detectors.pages.page import page_png
-
     png = {
-        row["segment_id"]: page_png(previews.page_of_row(row))
+        row["segment_id"]: previews.page_png_of_row(row)
         for row in _segments_of(workspace, items).iter_rows(named=True)
     }
     shown = {row["item_id"]: png[row["segment_id"]] for row in items}

@@ -52,9 +52,10 @@ class DetectorConfig(dg.Config):
         pattern="^(cpu|cuda)$",
     )
     precision: str = Field(
-        "float32",
-        description="'float32', or 'int8': faster on a CPU; the card says what it costs in accuracy.",
-        pattern="^(float32|int8)$",
+        "auto",
+        description="'float32', 'int8', or 'auto': on a CPU what the card was calibrated with, else"
+        " float32. The card says what each costs.",
+        pattern="^(auto|float32|int8)$",
     )
 
 
@@ -91,7 +92,7 @@ def waveform_events(
         {"waveform_events": rows},
         provenance={
             "detector": weights_id,
-            "precision": config.precision,
+            "precision": detector.precision if detector else "",
             "code": provenance.code_version("detectors/waveform"),
             **provenance.inputs(store, ["segments"], shard),
         },

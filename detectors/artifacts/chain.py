@@ -1,11 +1,12 @@
-"""Artifact rules: mains and movement; the chain of all artifact rules; what stays usable.
+"""The rule for movement; the chain of all artifact rules; what stays usable.
 
 What has a field or a rhythm of its own is found by how far it stands out of the page
 (:mod:`detectors.artifacts.ocular`, :mod:`detectors.artifacts.gaze`,
-:mod:`detectors.artifacts.muscle`, :mod:`detectors.artifacts.cardiac`, pops in
-:mod:`detectors.artifacts.technical`); mains, movement, drift and faults of single rows by absolute
-microvolts (``clinical.md`` 8). What an artifact makes unusable is always absolute. The statistics
-come from :mod:`detectors.signal.row_statistics`.
+:mod:`detectors.artifacts.muscle`, :mod:`detectors.artifacts.cardiac`,
+:mod:`detectors.artifacts.pops`), a cut extreme by how it stands still
+(:mod:`detectors.artifacts.clipping`); mains and dead rows (:mod:`detectors.artifacts.technical`),
+movement and drift by absolute microvolts (``clinical.md`` 8). What an artifact makes unusable is
+absolute, but for faults of a row. The statistics come from :mod:`detectors.signal.row_statistics`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from numpy.typing import NDArray
 from detectors._rule_common import (
     Limit,
     close_gaps,
-    conclude,
     conclude_where,
     make_finding,
     margin_confidence,
@@ -27,13 +27,15 @@ from detectors._rule_common import (
     unless,
 )
 from detectors.artifacts.cardiac import find_ecg
+from detectors.artifacts.clipping import find_saturation
 from detectors.artifacts.drift import find_slow_drift
 from detectors.artifacts.gaze import find_lateral_eye
 from detectors.artifacts.muscle import find_chewing, find_muscle
 from detectors.artifacts.ocular import find_blinks
+from detectors.artifacts.pops import find_pops
 from detectors.artifacts.readable import LIMITS as READING_LIMITS
 from detectors.artifacts.readable import not_interpretable
-from detectors.artifacts.technical import find_flat, find_pops, find_saturation
+from detectors.artifacts.technical import find_flat, find_mains
 from detectors.montage import FRONTAL_ROWS, electrodes_of
 from detectors.signal.row_statistics import CELL_S, RowStatistics, row_statistics
 from detectors.signal.spectra import SpectralFeatures
@@ -44,9 +46,6 @@ VERSION = "4"
 
 _E8 = "clinical.md 8, engineering default"
 LIMITS: dict[str, Limit] = {
-    "mains_db": Limit(10.0, "dB", _E8),
-    "mains_rms_uv": Limit(5.0, "uV", _E8),
-    "mains_notch_db": Limit(-6.0, "dB", "engineering default: a hole means it was filtered out"),
     "movement_p2p_uv": Limit(300.0, "uV", _E8),
     "movement_row_share": Limit(0.3, "1", _E8),
     "movement_other_rows": Limit(2, "rows", "clinical.md 8: not frontal-only"),
@@ -100,7 +99,7 @@ def scan_artifacts(batch: SegmentBatch, spectra: SpectralFeatures) -> ArtifactSc
     """
     statistics = row_statistics(batch)
     live, slow_uv = spectra.is_live, statistics.slow_uv
-    mains, mains_uv2 = _find_mains(batch, spectra)
+    mains, mains_uv2 = find_mains(batch, spectra)
     gaze = find_lateral_eye(batch, live, slow_uv)
     result = (
         find_flat(batch, spectra, statistics)
@@ -183,64 +182,6 @@ def usable_seconds(
         first, last = int(finding.t0_s), int(np.ceil(finding.t1_s - 1e-9))
         usable[at[finding.segment_id], rows, first:last] = False
     return usable
-
-
-def _find_mains(
-    batch: SegmentBatch, spectra: SpectralFeatures
-) -> tuple[RuleResult, NDArray[np.float32]]:
-    """Rows with a narrow peak at the mains; also the mains power of every row, uV2.
-
-    The stored signal went through the corpus' notch, so what is measured is what the notch left; a
-    hole instead of a peak is not judged; how much mains the source held is measured on the
-    recording (table ``recordings``) and does not reach a batch.
-    """
-    limit = {name: entry.value for name, entry in LIMITS.items()}
-    freqs, density = spectra.freqs_hz, spectra.psd_uv2_hz
-    away = np.abs(freqs - batch.line_freq_hz)
-    beside = (away >= 2) & (away <= 5) & (freqs <= batch.band_hz[:, 1:])
-    is_near = away <= 1
-    background = (density * beside[:, None]).sum(-1) / np.maximum(beside.sum(-1), 1)[:, None]
-    peak = density[..., away <= 0.5].mean(-1)
-    level_db = 10 * np.log10(np.maximum(peak, 1e-12) / np.maximum(background, 1e-12))
-    excess = (density[..., is_near] - background[..., None]).clip(0).sum(-1) * (freqs[1] - freqs[0])
-    rms = np.sqrt(excess)
-    is_inside = batch.band_hz[:, 1] >= batch.line_freq_hz + 2
-    live = spectra.is_live
-    # a notch of 1 Hz is as narrow as a bin and its half neighbours, so only the middle bin shows it
-    middle_db = 10 * np.log10(
-        np.maximum(density[..., away.argmin()], 1e-12) / np.maximum(background, 1e-12)
-    )
-    n_holes = ((middle_db <= limit["mains_notch_db"]) & live).sum(1)
-    has_notch = is_inside & (n_holes > 0.5 * live.sum(1)) & live.any(1)
-    is_hit = live & is_inside[:, None] & (level_db >= limit["mains_db"])
-    is_hit &= rms >= limit["mains_rms_uv"]
-    findings = []
-    for i in np.nonzero(is_hit.any(1))[0]:
-        rows = np.nonzero(is_hit[i])[0]
-        rows = rows[np.argsort(-rms[i, rows], kind="stable")]
-        top = rows[0]
-        measures = [
-            ("frequency_hz", batch.line_freq_hz, "Hz"),
-            ("rms_uv", rms[i, top], "uV"),
-            ("prominence_db", level_db[i, top], "dB"),
-        ]
-        confidence = margin_confidence(
-            rms[i, top] / limit["mains_rms_uv"], level_db[i, top] / limit["mains_db"]
-        )
-        names = [batch.schema.ch_names[r] for r in rows]
-        findings.append(
-            make_finding(
-                batch.segment_ids[i], "mains", names, (0, SEGMENT_S), measures, confidence, VERSION
-            )
-        )
-    reasons = [
-        "" if inside and not notch and any_live
-        else "no live row" if not any_live
-        else "a notch filter took it, so this page cannot show how much there was" if notch
-        else "mains lies above the usable band"
-        for inside, notch, any_live in zip(is_inside, has_notch, live.sum(1) > 0, strict=True)
-    ]  # fmt: skip
-    return conclude(batch.segment_ids, "mains", findings, reasons), excess.astype(np.float32)
 
 
 def _find_movement(batch: SegmentBatch, statistics: RowStatistics) -> RuleResult:

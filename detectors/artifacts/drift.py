@@ -9,6 +9,7 @@ the 40-Hz view of :mod:`detectors.signal.row_statistics`; other artifacts are in
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -59,48 +60,14 @@ def find_slow_drift(
     known
         Other artifacts, whose rows are not judged: looks aside, pops and tugs are slow as well.
     """
-    seen = slow_uv[..., :: N_SLOW // _N]
-    swing = seen.max(-1) - seen.min(-1)
     has_band = batch.band_hz[:, 0] <= _L["drift_band_low_hz"]
-    is_wide = is_live & has_band[:, None] & (swing >= _L["drift_p2p_uv"])
-    at_page = {segment_id: i for i, segment_id in enumerate(batch.segment_ids)}
-    at_row = {name: r for r, name in enumerate(batch.schema.ch_names)}
-    for finding in known:
-        if finding.kind in _SLOW_KINDS:
-            is_wide[at_page[finding.segment_id], [at_row[name] for name in finding.channels]] = (
-                False
-            )
-    segment, row = np.nonzero(is_wide)
-    rows_uv = slow_uv[segment, row].reshape(-1, _N, N_SLOW // _N).mean(-1)
-    share, peak_hz, peak_share = _low_shares(rows_uv)
-    is_drift = share >= _L["drift_share"]
-    is_rhythmic = is_drift & (peak_share >= _L["rhythmic_share"])
-    is_rhythmic &= (peak_hz >= _L["rhythmic_low_hz"]) & (peak_hz <= _L["drift_high_hz"])
-    findings: list[Finding] = []
-    for i in np.unique(segment[is_drift]):
-        at = np.nonzero(is_drift & (segment == i))[0]
-        is_regular = bool(is_rhythmic[at].all()) and at.size < _L["rhythmic_rows"]
-        if at.size < _L["drift_rows"] and not is_regular:
-            continue
-        at = at[np.argsort(-swing[i, row[at]], kind="stable")]
-        top = at[0]
-        rhythm = [("frequency_hz", float(peak_hz[top]), "Hz")] if is_regular else []
-        measures = [
-            ("amplitude_uv_p2p", float(swing[i, row[top]]), "uV"),
-            ("power_share", float(share[top]), "1"),
-            ("is_rhythmic", float(is_regular), "1"),
-            *rhythm,
-        ]
-        confidence = margin_confidence(
-            float(swing[i, row[top]]) / _L["drift_p2p_uv"], float(share[top]) / _L["drift_share"]
-        )
-        names = [batch.schema.ch_names[r] for r in row[at]]
-        span = (0, SEGMENT_S)
-        findings.append(
-            make_finding(
-                batch.segment_ids[i], "slow_drift", names, span, measures, confidence, VERSION
-            )
-        )
+    rows = _wide_rows(batch, is_live & has_band[:, None], slow_uv, known)
+    findings = [
+        _finding(batch, int(i), rows, at)
+        for i in np.unique(rows.segment[rows.is_drift])
+        if (at := np.nonzero(rows.is_drift & (rows.segment == i))[0]).size >= _L["drift_rows"]
+        or rows.is_regular(at)
+    ]
     reasons = [
         "" if any_live and band
         else "no live row" if not any_live
@@ -108,6 +75,69 @@ def find_slow_drift(
         for any_live, band in zip(np.logical_or.reduce(is_live, axis=1), has_band, strict=True)
     ]  # fmt: skip
     return conclude(batch.segment_ids, "slow_drift", findings, reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows that swing widely: where they are, their swing, and what their slow power looks like."""
+
+    segment: NDArray[np.intp]
+    row: NDArray[np.intp]
+    swing_uv: NDArray[np.float32]
+    share: NDArray[np.float64]
+    peak_hz: NDArray[np.float64]
+    peak_share: NDArray[np.float64]
+
+    @property
+    def is_drift(self) -> NDArray[np.bool_]:
+        return np.asarray(self.share >= _L["drift_share"])
+
+    def is_regular(self, at: NDArray[np.intp]) -> bool:
+        """Whether these rows are few and each has one frequency a breath could have."""
+        peak_hz = self.peak_hz[at]
+        is_rhythmic = self.peak_share[at] >= _L["rhythmic_share"]
+        is_rhythmic &= (peak_hz >= _L["rhythmic_low_hz"]) & (peak_hz <= _L["drift_high_hz"])
+        return bool(is_rhythmic.all()) and at.size < _L["rhythmic_rows"]
+
+
+def _wide_rows(
+    batch: SegmentBatch,
+    is_judged: NDArray[np.bool_],
+    slow_uv: NDArray[np.float32],
+    known: Sequence[Finding],
+) -> _Rows:
+    seen = slow_uv[..., :: N_SLOW // _N]
+    swing = seen.max(-1) - seen.min(-1)
+    is_wide = is_judged & (swing >= _L["drift_p2p_uv"])
+    at_page = {segment_id: i for i, segment_id in enumerate(batch.segment_ids)}
+    at_row = {name: r for r, name in enumerate(batch.schema.ch_names)}
+    for finding in known:
+        if finding.kind in _SLOW_KINDS:
+            rows = [at_row[name] for name in finding.channels]
+            is_wide[at_page[finding.segment_id], rows] = False
+    segment, row = np.nonzero(is_wide)
+    rows_uv = slow_uv[segment, row].reshape(-1, _N, N_SLOW // _N).mean(-1)
+    return _Rows(segment, row, swing[segment, row], *_low_shares(rows_uv))
+
+
+def _finding(batch: SegmentBatch, i: int, rows: _Rows, at: NDArray[np.intp]) -> Finding:
+    is_regular = rows.is_regular(at)
+    at = at[np.argsort(-rows.swing_uv[at], kind="stable")]
+    top = at[0]
+    swing, share = float(rows.swing_uv[top]), float(rows.share[top])
+    measures = [
+        ("amplitude_uv_p2p", swing, "uV"),
+        ("power_share", share, "1"),
+        ("is_rhythmic", float(is_regular), "1"),
+    ]
+    if is_regular:
+        measures.append(("frequency_hz", float(rows.peak_hz[top]), "Hz"))
+    confidence = margin_confidence(swing / _L["drift_p2p_uv"], share / _L["drift_share"])
+    names = [batch.schema.ch_names[r] for r in rows.row[at]]
+    span = (0, SEGMENT_S)
+    return make_finding(
+        batch.segment_ids[i], "slow_drift", names, span, measures, confidence, VERSION
+    )
 
 
 def _low_shares(

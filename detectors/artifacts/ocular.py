@@ -1,10 +1,10 @@
 """Blinks, told by their field and by how far they stand out of the page's own background.
 
-Reads the 40-Hz view of :mod:`detectors.signal.row_statistics` through the spatial filter of
-:mod:`detectors.signal.field_filter`; needs single electrodes, so a bipolar recording is not judged.
-Lateral eye movements are in :mod:`detectors.artifacts.gaze`, other artifacts in
-:mod:`detectors.artifacts.chain`. Signs are the signal's own: the eye's front is positive, so a
-blink (eyes roll up) is positive at Fp1 and Fp2 (``clinical.md`` 8).
+Reads the 40-Hz view of :mod:`detectors.signal.row_statistics`; needs single electrodes, so a bipolar
+recording is not judged. How a moment stands out is in :mod:`detectors.artifacts._eyes`, lateral eye
+movements are in :mod:`detectors.artifacts.gaze`, other artifacts in :mod:`detectors.artifacts.chain`.
+Signs are the signal's own: the eye's front is positive, so a blink (eyes roll up) is positive at Fp1
+and Fp2 (``clinical.md`` 8).
 """
 
 from __future__ import annotations
@@ -14,18 +14,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors._rule_common import Limit, conclude, make_finding, margin_confidence
+from detectors._rule_common import Limit, make_finding, margin_confidence
+from detectors.artifacts._eyes import Asked, Moments, conclude_eyes, eye_moments, low_passed
 from detectors.montage import rows_of
-from detectors.signal.field_filter import Matched, field_of, match_field
+from detectors.signal.field_filter import Matched, field_of
 from detectors.signal.row_statistics import N_SLOW, SLOW_HZ
 from detectors.types import CANONICAL19, Finding, RuleResult, SegmentBatch
 
-VERSION = "3"
+VERSION = "4"
 """Version of the blink rule, part of every finding's source."""
 
 _E8 = "clinical.md 8, engineering default"
 LIMITS: dict[str, Limit] = {
-    "blink_background_sd": Limit(3.8, "SD", "engineering default: of the filtered background"),
+    "blink_seen_sd": Limit(3.9, "SD", "engineering default: of the filtered background"),
+    "blink_evidence_sd": Limit(
+        2.2, "SD", "engineering default: under 10 an hour on simulated rest"
+    ),
+    "blink_rival_share": Limit(1.1, "1", "engineering default: of what the blink explains"),
     "blink_seen_uv": Limit(10.0, "uV", "engineering default: 1.5 mm at 7 uV/mm"),
     "blink_p2p_uv": Limit(75.0, "uV", _E8 + "; from here on it hides what lies under it"),
     "blink_one_side_share": Limit(0.5, "1", "engineering default: both Fp take part"),
@@ -43,21 +48,40 @@ _FP = rows_of("Fp1", "Fp2")
 _CENTRAL = rows_of("C3", "Cz", "C4")
 _FRONTAL = rows_of("F3", "Fz", "F4", "F7", "F8")
 _BLINK_FIELD = field_of(
-    {"Fp1": 1.0, "Fp2": 1.0, "F7": 0.4, "F8": 0.4, "F3": 0.35, "F4": 0.35, "Fz": 0.35,
-     "T7": 0.1, "T8": 0.1, "C3": 0.1, "Cz": 0.1, "C4": 0.1}
+    {"Fp1": 1.0, "Fp2": 1.0, "F7": 0.35, "F8": 0.35, "F3": 0.3, "F4": 0.3, "Fz": 0.3,
+     "T7": 0.07, "T8": 0.07, "C3": 0.07, "Cz": 0.07, "C4": 0.07}
 )  # fmt: skip
 """Of vertical eye movement against a distant reference (shares of Fp; engineering default)."""
+_BLINK_S, _RISE_SHARE = 0.28, 0.4
+"""A usual blink: foot to foot, and the part of it in which the lid closes (engineering default)."""
+_TAPS_REACH = 12
 
 
-def _peak_taps() -> NDArray[np.float32]:
-    """Return a smoothed sample minus those 0.15 s to either side: a blink's shape over 1/f activity."""
-    taps = np.zeros(13)
-    taps[[0, 6, 12]] = (-0.5, 1.0, -0.5)
-    smooth = np.convolve([0.25, 0.5, 0.25], [0.25, 0.5, 0.25])
-    return np.convolve(taps, smooth).astype(np.float32)
+def _bell_taps() -> NDArray[np.float32]:
+    """Return a blink's course divided by the spectrum of 1/f activity: its matched filter.
+
+    That spectrum is level below 0.4 Hz and stands on a little white noise; what is below 0.3 Hz is
+    left out, as ten seconds hold too little of it.
+    """
+    n = 256
+    u = np.linspace(0.0, 1.0, round(_BLINK_S * SLOW_HZ) // 2 * 2 + 3)[1:-1]
+    closing = np.sin(0.5 * np.pi * np.clip(u / _RISE_SHARE, 0, 1)) ** 2
+    opening = np.cos(0.5 * np.pi * np.clip((u - _RISE_SHARE) / (1 - _RISE_SHARE), 0, 1)) ** 2
+    bell = np.zeros(n)
+    first = n // 2 - u.size // 2
+    bell[first : first + u.size] = np.where(u < _RISE_SHARE, closing, opening)
+    hz = np.fft.rfftfreq(n, 1 / SLOW_HZ)
+    spectrum = np.fft.rfft(bell) / (1 / np.maximum(hz, 0.4) + 0.003)
+    spectrum[hz < 0.3] = 0.0
+    taps = np.fft.irfft(spectrum, n)[n // 2 - _TAPS_REACH : n // 2 + _TAPS_REACH + 1]
+    taps -= taps.mean()
+    return np.asarray(taps / np.abs(taps).max(), dtype=np.float32)
 
 
-_TAPS = _peak_taps()
+_ASKED = Asked(
+    _bell_taps(), _BLINK_FIELD, _L["blink_seen_sd"], _L["blink_evidence_sd"],
+    _L["blink_rival_share"], edge=4,
+)  # fmt: skip
 
 
 def find_blinks(
@@ -77,80 +101,55 @@ def find_blinks(
     slow_uv
         Rows at 40 Hz, shape (n, n_channels, 400).
     """
+    has_rows = np.zeros(len(batch), dtype=np.bool_)
     if not batch.schema.is_referential:
-        reasons = ["needs single electrodes"] * len(batch)
-        return conclude(batch.segment_ids, "blink", [], reasons)
+        return conclude_eyes(batch, "blink", [], has_rows, "single electrodes")
     has_rows = is_live[:, _FP[0]] & is_live[:, _FP[1]]
     has_rows &= np.logical_or.reduce(is_live[:, _CENTRAL], axis=1)
-    matched = match_field(slow_uv, is_live, _TAPS, _BLINK_FIELD)
-    peaks = _candidates(slow_uv, matched, has_rows)
-    findings = _judge_peaks(batch, is_live, matched, peaks) if peaks.segment.size else []
-    reasons = ["" if ok else "needs live Fp1, Fp2 and a central row" for ok in has_rows]
-    return conclude(batch.segment_ids, "blink", findings, reasons)
-
-
-def low_passed(rows_uv: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Low-pass at about 8 Hz (binomial over three 25-ms blocks; clinical.md 8 asks < 10 Hz)."""
-    smooth = rows_uv.copy()
-    smooth[..., 1:-1] = 0.25 * (rows_uv[..., :-2] + rows_uv[..., 2:]) + 0.5 * rows_uv[..., 1:-1]
-    return smooth
-
-
-def standing_out(
-    size: NDArray[np.floating], least: float, reach: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return segment and time of values that reach a limit and are the largest around.
-
-    Parameters
-    ----------
-    size
-        Shape (n, n_times).
-    least
-        The limit.
-    reach
-        Samples to either side that must not be larger; of equal ones the first counts.
-    """
-    segment, time = np.nonzero(size >= least)
-    near = np.clip(time[:, None] + np.arange(-reach, reach + 1), 0, size.shape[1] - 1)
-    is_top = size[segment, time] >= size[segment[:, None], near].max(1, initial=-np.inf)
-    segment, time = segment[is_top], time[is_top]
-    is_first = np.ones(segment.size, dtype=np.bool_)
-    is_first[1:] = (segment[1:] != segment[:-1]) | (time[1:] - time[:-1] > reach)
-    return segment[is_first], time[is_first]
+    moments = eye_moments(slow_uv, is_live, has_rows, _ASKED)
+    findings: list[Finding] = []
+    if moments.segment.size:
+        peaks = _candidates(slow_uv, moments)
+        findings = _judge_peaks(batch, is_live, moments.matched, peaks)
+    return conclude_eyes(batch, "blink", findings, has_rows, "live Fp1, Fp2 and a central row")
 
 
 @dataclass(frozen=True, slots=True)
 class _Peaks:
-    """Candidate blinks: where, their width at half height, and 1 s around them of all rows."""
+    """Candidate blinks: moment, top, evidence, width at half height, 1 s of all rows around."""
 
     segment: NDArray[np.intp]
     time: NDArray[np.intp]
+    top: NDArray[np.intp]
+    evidence: NDArray[np.float64]
     width_s: NDArray[np.float64]
     rows: NDArray[np.float32]
 
     def kept(self, is_kept: NDArray[np.bool_]) -> _Peaks:
         return _Peaks(
-            self.segment[is_kept], self.time[is_kept], self.width_s[is_kept], self.rows[is_kept]
-        )
+            self.segment[is_kept], self.time[is_kept], self.top[is_kept],
+            self.evidence[is_kept], self.width_s[is_kept], self.rows[is_kept],
+        )  # fmt: skip
 
 
-def _candidates(
-    slow_uv: NDArray[np.float32], matched: Matched, has_rows: NDArray[np.bool_]
-) -> _Peaks:
-    score = np.where(has_rows[:, None], matched.score, 0.0)
-    segment, time = standing_out(score, _L["blink_background_sd"], 8)
-    is_inside = (time >= 4) & (time < N_SLOW - 4)
-    segment, time = segment[is_inside], time[is_inside]
+def _candidates(slow_uv: NDArray[np.float32], moments: Moments) -> _Peaks:
+    segment, page = moments.segment, moments.page
+    # the filter sees the whole course, so its time is not quite that of the top
+    near = np.clip(moments.time[:, None] + np.arange(-3, 4), 0, N_SLOW - 1)
+    top = moments.course_uv[page[:, None], near].argmax(1)
+    time = near[np.arange(top.size), top]
     around = np.clip(time[:, None] + np.arange(-20, 21), 0, N_SLOW - 1)
-    pages, at = np.unique(segment, return_inverse=True)
-    along = low_passed(matched.output(slow_uv[pages], pages)[at[:, None], around])
+    along = moments.course_uv[page[:, None], around]
     height, width_s = _height(along), _half_width(along) / SLOW_HZ
     is_bell = height >= _L["blink_seen_uv"]
     is_bell &= (width_s >= _L["blink_width_low_s"]) & (width_s <= _L["blink_width_high_s"])
-    segment, time, around = segment[is_bell], time[is_bell], around[is_bell]
+    segment, around = segment[is_bell], around[is_bell]
     every = np.arange(len(CANONICAL19))[None, :, None]
     rows = low_passed(slow_uv[segment[:, None, None], every, around[:, None, :]])
-    return _Peaks(segment, time, width_s[is_bell], rows)
+    return _Peaks(
+        segment, moments.time[is_bell], time[is_bell], moments.evidence[is_bell],
+        width_s[is_bell], rows,
+    )  # fmt: skip
 
 
 def _judge_peaks(
@@ -158,22 +157,21 @@ def _judge_peaks(
 ) -> list[Finding]:
     peaks = peaks.kept(_has_field(matched, is_live, peaks))
     width_s = peaks.width_s
-    score = matched.score[peaks.segment, peaks.time]
     correlation = _fp_correlation(peaks.rows)
     # both from the row as it is drawn: the filter's output is an estimate at Fp
     drawn, heights = _height(peaks.rows[:, _FP].mean(1)), _height(peaks.rows)
     findings = []
     for j, i in enumerate(peaks.segment.tolist()):
-        peak_s = (float(peaks.time[j]) + 0.5) / SLOW_HZ
+        peak_s = (float(peaks.top[j]) + 0.5) / SLOW_HZ
         measures = [
             ("amplitude_uv_p2p", float(drawn[j]), "uV"),
             ("peak_s", peak_s, "s"),
             ("width_s", float(width_s[j]), "s"),
             ("correlation", float(correlation[j]), "1"),
-            ("background_ratio", float(score[j]), "1"),
+            ("background_ratio", float(peaks.evidence[j]), "1"),
             ("reaches_definition", float(drawn[j] >= _L["blink_p2p_uv"]), "1"),
         ]
-        confidence = margin_confidence(float(score[j]) / _L["blink_background_sd"])
+        confidence = margin_confidence(float(peaks.evidence[j]) / _L["blink_evidence_sd"])
         # the base of a bell is about twice its width at half height
         span = (peak_s - float(width_s[j]), peak_s + float(width_s[j]))
         names = [CANONICAL19[r] for r in _rows(heights[j])]
@@ -199,7 +197,6 @@ def _has_field(matched: Matched, is_live: NDArray[np.bool_], peaks: _Peaks) -> N
     gone = (central - noise) * _L["blink_fp_over_c"] <= fp.mean(1)
     score = matched.score[segment, time]
     fits = matched.misfit(segment, time) <= _L["blink_misfit"] + _L["blink_misfit_share"] * score**2
-    fits &= matched.is_better_than_a_focus(segment, time)
     return np.asarray(both & gone & fits & (fp.mean(1) > 0))
 
 

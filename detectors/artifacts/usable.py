@@ -9,6 +9,7 @@ row and the kinds that took the rest. Which artifacts hide what lies under them 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from detectors.artifacts.chain import HIDING_KINDS, hiding_rows
@@ -44,12 +45,20 @@ def usable_by_row(recorded: Sequence[str], strong: Sequence[Finding]) -> dict[st
     strong
         Findings from :func:`hiding`.
     """
-    rows = [(f, frozenset(hiding_rows(f))) for f in strong]
-    return {
-        name: SEGMENT_S
-        - covered_s(sorted((f.t0_s, f.t1_s) for f, names in rows if name in names), 0.0, SEGMENT_S)
-        for name in recorded
-    }
+    hidden = tuple((f.t0_s, f.t1_s, hiding_rows(f)) for f in strong)
+    return dict(_usable_by_row(tuple(recorded), hidden))
+
+
+@lru_cache(maxsize=256)
+def _usable_by_row(
+    recorded: tuple[str, ...], hidden: tuple[tuple[float, float, tuple[str, ...]], ...]
+) -> dict[str, float]:
+    """Return the seconds left of every row; the kinds of a page ask for the same again and again."""
+    spans: dict[str, list[tuple[float, float]]] = {name: [] for name in recorded}
+    for start, stop, names in sorted(hidden):
+        for name in set(names) & spans.keys():
+            spans[name].append((start, stop))
+    return {name: SEGMENT_S - covered_s(of, 0.0, SEGMENT_S) for name, of in spans.items()}
 
 
 def covered_s(spans: Iterable[tuple[float, float]], low_s: float, high_s: float) -> float:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 CELL = 25
 """Samples of a cell at the search's rate, a quarter of a second: constant, or no loop unrolls."""
+WIDTH = 40
+"""Fields that lie side by side, filled up to whole vectors: constant as well."""
 _FAST = {"nnan", "ninf", "nsz", "reassoc", "contract"}
 
 
@@ -65,6 +67,23 @@ def refer_padded(
     mirror(out, pad)
 
 
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def add_rows(
+    x: NDArray[np.float32],
+    place: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None:
+    """Add weighted rows of some pages; ``x`` (pages, rows, n), ``weights`` (k, rows), ``out`` (k, n)."""
+    for k in range(place.shape[0]):
+        total = out[k]
+        for r in range(x.shape[1]):
+            row, weight = x[place[k], r], weights[k, r]
+            if weight != 0.0:
+                for t in range(row.shape[0]):
+                    total[t] += weight * row[t]
+
+
 @njit(cache=True, nogil=True)
 def mirror(out: NDArray[np.float32], pad: int) -> None:
     """Fill ``pad`` samples at both ends of every row with what lies inside, mirrored."""
@@ -73,6 +92,18 @@ def mirror(out: NDArray[np.float32], pad: int) -> None:
         for t in range(pad):
             out[r, t] = out[r, 2 * pad - t]
             out[r, n - 1 - t] = out[r, n - 1 - 2 * pad + t]
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def add_power(spectrum: NDArray[np.float32], share: np.float32, power: NDArray[np.float32]) -> None:
+    """Add a share of ``re**2 + im**2`` of every row; ``spectrum`` (rows, 2 * n_bins) is its view."""
+    both = np.zeros(spectrum.shape[1], dtype=np.float32)
+    for r in range(spectrum.shape[0]):
+        x = spectrum[r]
+        for k in range(both.shape[0]):
+            both[k] += x[k] * x[k]
+    for k in range(power.shape[0]):
+        power[k] += share * (both[2 * k] + both[2 * k + 1])
 
 
 @njit(cache=True, nogil=True)
@@ -148,71 +179,80 @@ def quiet_moments(
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
-def _median(x: NDArray[np.float32]) -> np.float32:
-    """Return the median by counting what is smaller: a short row is faster counted than sorted."""
+def _order(x: NDArray[np.float32]) -> None:
+    """Sort every column of ``x`` (n, WIDTH), all at a time: Batcher's merge exchange."""
     n = x.shape[0]
-    low = np.float32(0.0)
-    high = np.float32(0.0)
-    for i in range(n):
-        below = np.int32(0)
-        upto = np.int32(0)
-        for j in range(n):
-            below += np.int32(x[j] < x[i])
-            upto += np.int32(x[j] <= x[i])
-        if below <= (n - 1) // 2 < upto:
-            low = x[i]
-        if below <= n // 2 < upto:
-            high = x[i]
-    return np.float32(0.5) * (low + high)
+    largest = 1
+    while 2 * largest < n:
+        largest *= 2
+    p = largest
+    while p > 0:
+        q, r, apart = largest, 0, p
+        while True:
+            for i in range(n - apart):
+                if i & p == r:
+                    one, other = x[i], x[i + apart]
+                    for f in range(WIDTH):
+                        low, high = min(one[f], other[f]), max(one[f], other[f])
+                        one[f] = low
+                        other[f] = high
+            if q == p:
+                break
+            apart = q - p
+            q //= 2
+            r = p
+        p //= 2
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
-def _cell_scales(
-    power: NDArray[np.float32],
-    reach: int,
-    most: float,
-    least: float,
-    padded: NDArray[np.float32],
-    scale: NDArray[np.float32],
+def _local_scales(
+    power: NDArray[np.float32], reach: int, most: float, least: float, scale: NDArray[np.float32]
 ) -> None:
-    """Fill the local standard deviation of one output per cell; ``padded`` is room to work in."""
+    """Fill the local standard deviation of every field per cell, the page mirrored at its ends."""
     n = power.shape[0]
-    middle = _median(power)
-    cap = np.float32(most * middle)
+    capped = power.copy()
+    _order(capped)
+    middle = np.float32(0.5) * (capped[(n - 1) // 2] + capped[n // 2])
+    cap, floor = np.float32(most) * middle, np.float32(least) * middle
     for c in range(n):
-        padded[reach + c] = min(power[c], cap)
-    for c in range(reach):
-        padded[c] = padded[2 * reach - c]
-        padded[n + 2 * reach - 1 - c] = padded[n - 1 + c]
-    scale[:] = np.float32(0.0)
-    for k in range(2 * reach + 1):
-        for c in range(n):
-            scale[c] += padded[c + k]
+        for f in range(WIDTH):
+            capped[c, f] = min(power[c, f], cap[f])
     share = np.float32(1.0 / (2 * reach + 1))
-    floor = np.float32(least * middle)
     for c in range(n):
-        scale[c] = np.sqrt(max(share * scale[c], floor) + np.float32(1e-12))
+        own = scale[c]
+        own[:] = np.float32(0.0)
+        for k in range(c - reach, c + reach + 1):
+            beside = capped[abs(k) if k < n else 2 * (n - 1) - k]
+            for f in range(WIDTH):
+                own[f] += beside[f]
+        for f in range(WIDTH):
+            own[f] = np.sqrt(max(share * own[f], floor[f]) + np.float32(1e-12))
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
-def _cell_power(x: NDArray[np.float32], power: NDArray[np.float32]) -> None:
-    for c in range(power.shape[0]):
-        total = np.float32(0.0)
-        for t in range(CELL):
-            total += x[c * CELL + t] * x[c * CELL + t]
-        power[c] = total / np.float32(CELL)
+def _measure_cells(
+    z: NDArray[np.float32], power: NDArray[np.float32], top: NDArray[np.float32]
+) -> None:
+    """Fill mean square and largest ``|z|`` of every cell; ``z`` (n_times * WIDTH,) by time.
 
-
-@njit(cache=True, nogil=True)
-def _largest(bits: NDArray[np.int32]) -> np.int32:
-    """Return the bits of the largest ``|x|``: without their sign floats are ordered as integers.
-
-    Only the maximum of integers is done several at a time.
+    Fields lie side by side, so that several are done at a time; five samples are taken together,
+    so that sums are fetched and put back less often.
     """
-    largest = np.int32(0)
-    for t in range(bits.shape[0]):
-        largest = max(largest, bits[t] & np.int32(0x7FFFFFFF))
-    return largest
+    share = np.float32(1.0 / CELL)
+    for c in range(power.shape[0]):
+        total, largest = power[c], top[c]
+        total[:] = np.float32(0.0)
+        largest[:] = np.float32(0.0)
+        for t in range(c * CELL, c * CELL + CELL, 5):
+            x = z[t * WIDTH : (t + 5) * WIDTH]
+            for f in range(WIDTH):
+                v0, v1, v2 = x[f], x[WIDTH + f], x[2 * WIDTH + f]
+                v3, v4 = x[3 * WIDTH + f], x[4 * WIDTH + f]
+                total[f] += v0 * v0 + v1 * v1 + v2 * v2 + v3 * v3 + v4 * v4
+                one = max(max(abs(v0), abs(v1)), max(abs(v2), abs(v3)))
+                largest[f] = max(largest[f], max(one, abs(v4)))
+        for f in range(WIDTH):
+            total[f] *= share
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
@@ -225,37 +265,24 @@ def keep_highest(
 ) -> None:
     """Raise ``height`` to what stands out further in local standard deviations, with its place.
 
-    ``z`` (fields, n_times) is one template's output, ``settings`` (reach, cap, floor, least);
-    what stays below ``least`` is not looked at. The floor of the local deviation is a share of the
-    median's: an output whose median cell is so strong that its peak stays below ``least`` even
-    there is left by counting cells. ``height`` is signed; ``which`` holds (field, template).
+    ``z`` (n_times, WIDTH) is one template's output, ``settings`` (reach, cap, floor, least); what
+    stays below ``least`` is not looked at. ``height`` is signed; ``which`` holds (field, template).
     """
     reach, most, floor, least = settings
-    n_fields, n = z.shape
-    n_cells = n // CELL
-    padded = np.empty(n_cells + 2 * reach, dtype=np.float32)
-    power = np.empty(n_cells, dtype=np.float32)
-    scale = np.empty(n_cells, dtype=np.float32)
-    top = np.empty(1, dtype=np.int32)
-    for f in range(n_fields):
-        bits = z[f].view(np.int32)
-        _cell_power(z[f], power)
-        # a hair off, so that rounding cannot lose a fit
-        top[0] = _largest(bits)
-        enough = np.float32(1.001 * top.view(np.float32)[0] ** 2 / (least * least * floor))
-        below = 0
-        for c in range(n_cells):
-            below += power[c] < enough
-        if below <= (n_cells - 1) // 2:
-            continue
-        _cell_scales(power, reach, most, floor, padded, scale)
-        for c in range(n_cells):
-            start = c * CELL
-            top[0] = _largest(bits[start : start + CELL])
-            if top.view(np.float32)[0] < np.float32(0.999 * least) * scale[c]:
+    n_cells = z.shape[0] // CELL
+    power = np.empty((n_cells, WIDTH), dtype=np.float32)
+    top = np.empty((n_cells, WIDTH), dtype=np.float32)
+    scale = np.empty((n_cells, WIDTH), dtype=np.float32)
+    _measure_cells(z.reshape(-1), power, top)
+    _local_scales(power, reach, most, floor, scale)
+    # a hair off, so that rounding cannot lose a fit
+    enough = np.float32(0.999 * least)
+    for c in range(n_cells):
+        for f in range(WIDTH):
+            if top[c, f] < enough * scale[c, f]:
                 continue
-            for t in range(start, start + CELL):
-                value = z[f, t] / scale[c]
+            for t in range(c * CELL, c * CELL + CELL):
+                value = z[t, f] / scale[c, f]
                 if abs(value) > abs(height[t]):
                     height[t] = value
                     which[t, 0] = f
@@ -264,18 +291,15 @@ def keep_highest(
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
 def scale_outputs(z: NDArray[np.float32], reach: int, most: float, floor: float) -> None:
-    """Divide every output by its local standard deviation, in place; ``z`` (outputs, n_times)."""
-    n_rows, n = z.shape
-    n_cells = n // CELL
-    padded = np.empty(n_cells + 2 * reach, dtype=np.float32)
-    power = np.empty(n_cells, dtype=np.float32)
-    scale = np.empty(n_cells, dtype=np.float32)
-    for f in range(n_rows):
-        _cell_power(z[f], power)
-        _cell_scales(power, reach, most, floor, padded, scale)
-        for c in range(n_cells):
-            for t in range(c * CELL, c * CELL + CELL):
-                z[f, t] /= scale[c]
+    """Divide outputs by their local standard deviations, in place; ``z`` (n_times, WIDTH)."""
+    n_cells = z.shape[0] // CELL
+    power = np.empty((n_cells, WIDTH), dtype=np.float32)
+    scale = np.empty((n_cells, WIDTH), dtype=np.float32)
+    _measure_cells(z.reshape(-1), power, scale)
+    _local_scales(power, reach, most, floor, scale)
+    for t in range(n_cells * CELL):
+        for f in range(WIDTH):
+            z[t, f] /= scale[t // CELL, f]
 
 
 @njit(cache=True, nogil=True)
@@ -296,3 +320,47 @@ def highest_moments(
         out[k] = best
         k += 1
         left[max(best - apart, 0) : best + apart + 1] = np.float32(0.0)
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def _dot(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    total = 0.0
+    for t in range(x.shape[0]):
+        total += x[t] * y[t]
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def measure_moments(
+    white: NDArray[np.float32],
+    at: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    kernels: NDArray[np.float64],
+    rivals: NDArray[np.float64],
+    size: NDArray[np.float64],
+    fitted: NDArray[np.float64],
+) -> None:
+    """Fill the fit of each moment's own kernel on every row, and of rivals to the gathered row.
+
+    ``white`` (rows, n_times), zero beyond the page; ``weights`` and ``size`` (n, rows), ``kernels``
+    (n, width), ``rivals`` (n_rivals, width), ``fitted`` (n, lags, n_rivals), lags around no lag.
+    """
+    n_rows, n = white.shape
+    width = kernels.shape[1]
+    n_lags = fitted.shape[1]
+    around = np.empty((n_rows, width + n_lags - 1))
+    gathered = np.empty(around.shape[1])
+    for k in range(at.shape[0]):
+        first = at[k] - width // 2 - n_lags // 2
+        low, high = max(first, 0), min(first + around.shape[1], n)
+        around[:] = 0.0
+        gathered[:] = 0.0
+        for r in range(n_rows):
+            around[r, low - first : high - first] = white[r, low:high]
+            size[k, r] = _dot(around[r, n_lags // 2 : n_lags // 2 + width], kernels[k])
+            for t in range(gathered.shape[0]):
+                gathered[t] += weights[k, r] * around[r, t]
+        for lag in range(n_lags):
+            part = gathered[lag : lag + width]
+            for j in range(rivals.shape[0]):
+                fitted[k, lag, j] = _dot(part, rivals[j])

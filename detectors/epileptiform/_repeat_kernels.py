@@ -160,9 +160,10 @@ def _chain(likeness: NDArray[np.float64], cycle: float, least: float) -> NDArray
     is_mark = np.zeros(n, dtype=np.bool_)
     is_mark[best] = True
     for way in (1, -1):
-        at = best
+        at, length = best, cycle
         while True:
-            low, high = int(np.rint(at + way * 0.5 * cycle)), int(np.rint(at + way * 1.6 * cycle))
+            low = int(np.rint(at + way * 0.5 * length))
+            high = int(np.rint(at + way * 1.6 * length))
             low, high = min(low, high), max(low, high)
             low, high = max(low, 0), min(high, n - 1)
             if high - low < 1:
@@ -171,12 +172,14 @@ def _chain(likeness: NDArray[np.float64], cycle: float, least: float) -> NDArray
             step = low
             top = -np.inf
             for t in range(low, high + 1):
-                value = likeness[t] - 0.2 * abs(abs(t - at) / cycle - 1.0)
+                value = likeness[t] - 0.2 * abs(abs(t - at) / length - 1.0)
                 if value > top:
                     step, top = t, value
             if likeness[step] < least or step == at:
                 break
             is_mark[step] = True
+            # the rate of a run may rise or fall on the way
+            length = 0.5 * (length + abs(step - at))
             at = step
     return np.flatnonzero(is_mark)
 

@@ -3,6 +3,11 @@
 A clue is decisive when everything the definition asks for was measured; then the transient is
 masked. Where a part of the definition (sleep, drowsiness) cannot be seen on the page the look-alike
 is only named beside the finding. Clues follow the HED-SCORE 2.1.0 definitions.
+
+Sleep's own waves are told from discharges first: what stands in a K-complex, a vertex wave or a slow
+wave of sleep is that wave's own crest unless it has a point of its own, measured on the sharp part
+alone. How fields are compared is in :mod:`detectors.epileptiform.localisation`, who calls this in
+:mod:`detectors.epileptiform.judge`.
 """
 
 from __future__ import annotations
@@ -27,12 +32,22 @@ LIMITS: dict[str, Limit] = {
     "posts_uv": Limit(50.0, "uV", "HED-SCORE 2.1.0: POSTS"),
     "bets_uv": Limit(50.0, "uV", "clinical.md 4.4 (unverified)"),
     "bets_s": Limit(0.05, "s", "clinical.md 4.4 (unverified)"),
+    "point_criteria": Limit(3, "1", "engineering default: of the four measured on the sharp part"),
+    "like_field": Limit(0.85, "1", "measured: first generator, K-complexes with spikes"),
+    "unlike_slow_share": Limit(0.6, "1", "measured: same; a slow wave's fit, in another field"),
+    "point_slow_share": Limit(0.5, "1", "measured: same; a slow wave's fit, in the same field"),
+    "point_s": Limit(0.08, "s", "clinical.md 4.3: longest a spike may be measured as"),
+    "steep_slow_share": Limit(0.4, "1", "measured: same; of a sharp wave of uneven flanks"),
+    "steep_s": Limit(0.13, "s", "measured: same; longest such a sharp wave"),
     "fourteen_six_uv": Limit(75.0, "uV", "HED-SCORE 2.1.0: 14- and 6-Hz positive bursts"),
 }
 """Constants of this module with their source marks."""
 
 SLEEP_SIGNS = frozenset({"spindle", "kcomplex", "slow_wave", "vertex_wave", "posts", "sawtooth"})
 EYE_SIGNS = frozenset({"blink", "lateral_eye"})
+_SURE_SIGNS = SLEEP_SIGNS - {"slow_wave"}  # waves of spike-and-wave look like slow waves
+_CARRIERS = {"kcomplex": "K-complex", "vertex_wave": "vertex wave", "slow_wave": "slow wave"}
+_SHARP_PART = (0, 1, 2, 5)  # criteria that the wave below does not lend
 _FIRST_TOP = 0.9  # share of the largest value that counts as equally large
 _VERTEX = frozenset({"Cz", "Fz"})
 _OCCIPITAL = frozenset({"O1", "O2"})
@@ -67,6 +82,13 @@ class Clues:
         Kinds seen on the page.
     at_once
         Kinds seen at the time of the transient.
+    slow_share
+        How well a slow wave fits beside the pointed template, 1 where as well.
+    field_likeness
+        Correlation of its field with that of the slow activity it stands on, see
+        :func:`detectors.epileptiform.localisation.likeness_to_slow`.
+    is_at_crest
+        Whether it stands where a K-complex seen at that time has its sharp negative phase.
     """
 
     lead: str
@@ -75,6 +97,9 @@ class Clues:
     train: Train
     on_page: Collection[str]
     at_once: Collection[str]
+    slow_share: float
+    field_likeness: float
+    is_at_crest: bool
 
     @property
     def has_after_wave(self) -> bool:
@@ -86,6 +111,32 @@ class Clues:
         """Whether the page shows a sign of sleep."""
         return bool(SLEEP_SIGNS & set(self.on_page))
 
+    @property
+    def has_own_point(self) -> bool:
+        """Whether it is pointed by itself, not as the crest of the slow wave it stands on.
+
+        The slow wave would lend a crest its after-wave and its change of the background, so only
+        shape, duration, flanks and field are asked for; then either a field unlike the slow wave's,
+        or a spike so short, or a sharp wave so steep, that no crest is.
+        """
+        own = sum(self.record.met[k] is True for k in _SHARP_PART)
+        if self.record.met[0] is not True or own < LIMITS["point_criteria"].value:
+            return False
+        is_elsewhere = (
+            self.field_likeness < LIMITS["like_field"].value
+            and self.slow_share < LIMITS["unlike_slow_share"].value
+        )
+        length = self.record.duration_s
+        is_spike = (
+            length < LIMITS["point_s"].value and self.slow_share < LIMITS["point_slow_share"].value
+        )
+        is_steep = (
+            self.record.met[2] is True
+            and length < LIMITS["steep_s"].value
+            and self.slow_share < LIMITS["steep_slow_share"].value
+        )
+        return is_elsewhere or is_spike or is_steep
+
     def repeats(self, low_hz: float, high_hz: float) -> bool:
         """Whether it is part of a train in a band."""
         is_train = self.train.correlation >= LIMITS["train_correlation"].value
@@ -94,29 +145,53 @@ class Clues:
 
 @dataclass(frozen=True, slots=True)
 class LookAlike:
-    """A benign pattern a transient may be, and whether that is decided."""
+    """A benign pattern a transient may be.
+
+    Parameters
+    ----------
+    name
+        What it is called.
+    is_decisive
+        Whether that is decided.
+    lies_below
+        Whether a wave of that name lies below the transient and lends it what follows.
+    """
 
     name: str
     is_decisive: bool
+    lies_below: bool = False
+
+
+def _crest(c: Clues) -> LookAlike | None:
+    """Whatever stands in a wave of sleep, wherever its maximum lies."""
+    is_asleep = bool(_SURE_SIGNS & set(c.on_page))
+    for kind, name in _CARRIERS.items():
+        if kind in c.at_once and (is_asleep or kind != "slow_wave"):
+            is_crest = (kind != "kcomplex" or c.is_at_crest) and not c.has_own_point
+            # what follows a point in a slow wave may be the wave of a complex
+            return LookAlike(name, is_crest, lies_below=kind != "slow_wave")
+    return None
 
 
 def _vertex(c: Clues) -> LookAlike | None:
     if c.lead not in _VERTEX or not c.is_negative:
         return None
-    if "kcomplex" in c.at_once:
-        return LookAlike("K-complex", True)
     is_seen = "vertex_wave" in c.at_once
-    return LookAlike("vertex wave", is_seen or (c.sees_sleep and not c.has_after_wave))
+    is_asleep = bool(_SURE_SIGNS & set(c.on_page)) and not c.has_own_point
+    is_bare = c.sees_sleep and not c.has_after_wave
+    return LookAlike("vertex wave", is_seen or is_asleep or is_bare)
 
 
 def _occipital(c: Clues) -> LookAlike | None:
     if c.lead not in _OCCIPITAL or c.is_negative:
         return None
+    is_bare = not c.has_after_wave
     if c.sees_sleep:
         is_small = c.record.amplitude_uv_p2p < LIMITS["posts_uv"].value
-        return LookAlike("POSTS", is_small or "posts" in c.at_once)
+        return LookAlike("POSTS", is_bare or is_small or "posts" in c.at_once)
+    # awake it is a lambda wave, asleep POSTS: where the page does not say which, it is still either
     is_looking = bool(EYE_SIGNS & set(c.on_page))
-    return LookAlike("lambda wave", is_looking and not c.has_after_wave)
+    return LookAlike("lambda wave" if is_looking else "lambda wave or POSTS", is_bare)
 
 
 def _wicket(c: Clues) -> LookAlike | None:
@@ -149,7 +224,7 @@ def _mu(c: Clues) -> LookAlike | None:
 
 
 _RULES: tuple[Callable[[Clues], LookAlike | None], ...] = (
-    _vertex, _occipital, _wicket, _bets, _fourteen_six, _mu,
+    _crest, _vertex, _occipital, _wicket, _bets, _fourteen_six, _mu,
 )  # fmt: skip
 
 

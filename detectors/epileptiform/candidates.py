@@ -29,6 +29,10 @@ ROW = {name: i for i, name in enumerate(CANONICAL19)}
 """Place of every electrode in the canonical order."""
 
 
+_Peaked = tuple[int, WaveformEvent]
+"""A box with the sample it peaks at on its own row."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """What was seen at one peak: the rule's template, the detector's boxes, or both.
@@ -119,61 +123,60 @@ def _with_boxes(
     fits: Sequence[Fit],
 ) -> list[Candidate]:
     """Join what the rule found on one page and the detector's boxes there."""
-    x_uv = rows.page_uv(place)
-    groups = _grouped(x_uv, boxes, fits)
-    alone = iter(_fits_of(page, rows, x_uv, place, [group for fit, group in groups if not fit]))
+    own = np.array(sorted({ROW[box.channel] for box in boxes}), dtype=np.intp)
+    x_uv = rows.rows_uv(np.full(own.shape, place, dtype=np.intp), own)
+    bend_uv = second_difference(x_uv)
+    at = {row: k for k, row in enumerate(own.tolist())}
+    peaked = [
+        (box_peak(x_uv[at[row]], bend_uv[at[row]], box.t0_s, box.t1_s), box)
+        for box, row in ((box, ROW[box.channel]) for box in boxes)
+    ]
+    groups = _grouped(peaked, fits)
+    alone = iter(_fits_of(page, rows, place, [group for fit, group in groups if not fit]))
     return [
-        Candidate(segment_id, fit or next(alone), fit is not None, tuple(group))
+        Candidate(segment_id, fit or next(alone), fit is not None, tuple(b for _, b in group))
         for fit, group in groups
     ]
 
 
 def _grouped(
-    x_uv: np.ndarray, boxes: Sequence[WaveformEvent], fits: Sequence[Fit]
-) -> list[tuple[Fit | None, list[WaveformEvent]]]:
+    peaked: Sequence[_Peaked], fits: Sequence[Fit]
+) -> list[tuple[Fit | None, list[_Peaked]]]:
     """Group boxes that peak or lie together, and with them what the rule found there."""
-    strongest = sorted(boxes, key=lambda b: (-b.confidence, b.t0_s, b.t1_s, b.channel, b.waveform))
     near = LIMITS["same_peak_s"].value * SFREQ_HZ
-    groups: list[tuple[int, Fit | None, list[WaveformEvent]]] = [(f.sample, f, []) for f in fits]
-    bends: dict[int, np.ndarray] = {}
-    for box in strongest:
-        row = ROW[box.channel]
-        if row not in bends:
-            bends[row] = second_difference(x_uv[row])
-        sample = box_peak(x_uv[row], bends[row], box.t0_s, box.t1_s)
+    groups: list[tuple[int, Fit | None, list[_Peaked]]] = [(f.sample, f, []) for f in fits]
+    for sample, box in sorted(peaked, key=lambda p: _by_confidence(p[1])):
         home = next(
             (
                 group
                 for at, fit, group in groups
                 if abs(at - sample) <= near
-                or (group and _is_same(group[0], box))
+                or (group and _is_same(group[0][1], box))
                 or (fit is not None and _leads(at / SFREQ_HZ, box))
             ),
             None,
         )
         if home is None:
-            groups.append((sample, None, [box]))
+            groups.append((sample, None, [(sample, box)]))
         else:
-            home.append(box)
+            home.append((sample, box))
     return [(fit, group) for _, fit, group in groups]
 
 
+def _by_confidence(box: WaveformEvent) -> tuple[float, float, float, str, str]:
+    return (-box.confidence, box.t0_s, box.t1_s, box.channel, box.waveform)
+
+
 def _fits_of(
-    page: Search | None,
-    rows: Rows,
-    x_uv: np.ndarray,
-    place: int,
-    groups: Sequence[Sequence[WaveformEvent]],
+    page: Search | None, rows: Rows, place: int, groups: Sequence[Sequence[_Peaked]]
 ) -> list[Fit]:
     """Measure what the detector alone boxed; the strongest box of each group says where."""
     asked = []
-    for boxes in groups:
-        row = ROW[boxes[0].channel]
-        bend_uv = second_difference(x_uv[row])
-        sample = box_peak(x_uv[row], bend_uv, boxes[0].t0_s, boxes[0].t1_s)
-        own = [ROW[box.channel] for box in boxes]
+    for group in groups:
+        sample, strongest = group[0]
+        own = [ROW[box.channel] for _, box in group]
         near = np.flatnonzero(ADJACENT[own].any(axis=0)).tolist()
-        asked.append((row, sample, sorted({*own, *near})))
+        asked.append((ROW[strongest.channel], sample, sorted({*own, *near})))
     if page is None:
         return [lone_fit(rows, place, row, sample) for row, sample, _ in asked]
     return page.nearest([(sample, near) for _, sample, near in asked])

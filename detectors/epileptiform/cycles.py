@@ -57,7 +57,7 @@ class Run:
     steady_share
         Share of cycle pairs whose length changes by less than half.
     spread
-        Standard deviation of the cycles over their mean.
+        Standard deviation of the cycles about their trend, over their mean.
     """
 
     marks_s: Floats
@@ -80,12 +80,14 @@ class Run:
     @property
     def is_evolving(self) -> bool:
         """Whether the rate changes twice in one direction, each held for three cycles."""
-        held = round(LIMITS["evolve_cycles"].value)
         cycles = np.diff(self.marks_s)
-        if len(cycles) < 3 * held:
+        middle = 0.5 * (self.marks_s[1:] + self.marks_s[:-1])
+        # thirds in time: by count the faster end would fill two of them
+        third = (3 * (middle - self.marks_s[0]) / np.ptp(self.marks_s)).astype(int).clip(0, 2)
+        parts = [cycles[third == i] for i in range(3)]
+        if min(map(len, parts)) < LIMITS["evolve_cycles"].value:
             return False
-        rates = [1.0 / float(np.median(part)) for part in np.array_split(cycles, 3)]
-        steps = np.diff(rates)
+        steps = np.diff([1.0 / float(np.median(part)) for part in parts])
         step = LIMITS["evolve_hz"].value
         return bool(np.all(steps >= step) or np.all(steps <= -step))
 
@@ -117,7 +119,10 @@ def follow(x_uv: Floats, rate_hz: float) -> Run | None:
     if steady <= LIMITS["steady_share"].value:
         return None
     times = np.clip((marks + lead) / SLOW_HZ, 0.0, SEGMENT_S - 1.0 / SLOW_HZ)
-    spread = float(np.std(cycles) / np.mean(cycles))
+    # a rate that rises or falls steadily is no irregular one
+    at = marks[1:] - marks[1:].mean()
+    slope = float(at @ cycles) / float(at @ at)
+    spread = float(np.std(cycles - slope * at) / np.mean(cycles))
     return Run(times, cycle / SLOW_HZ, alike, steady, spread)
 
 
@@ -249,8 +254,8 @@ def _fast_ratio(x_uv: Floats, run: Run) -> float:
     return float(fast[start:stop].std() / max(outside.std(), 1e-9))
 
 
-def explained_share(x_uv: Floats, mean_uv: Floats, run: Run) -> float:
-    """Return the share of the page's slow activity that the mean cycle, at every mark, makes up.
+def explained_share(x_uv: Floats, mean_uv: Floats, run: Run, band_hz: tuple[float, float]) -> float:
+    """Return the share of the page's activity in a band that the mean cycle at every mark makes up.
 
     Parameters
     ----------
@@ -260,15 +265,17 @@ def explained_share(x_uv: Floats, mean_uv: Floats, run: Run) -> float:
         Its mean cycle, the mark in the middle.
     run
         The cycles.
+    band_hz
+        From, to.
     """
     hz = np.fft.rfftfreq(len(x_uv), 1 / SFREQ_HZ)
-    is_slow = (hz >= LIMITS["slow_low_hz"].value) & (hz <= LIMITS["slow_high_hz"].value)
+    is_inside = (hz >= band_hz[0]) & (hz <= band_hz[1])
     half = len(mean_uv) // 2
     made = np.zeros(len(x_uv) + 2 * half)
     for mark in np.round(run.marks_s * SFREQ_HZ).astype(int).tolist():
         made[mark : mark + 2 * half] = mean_uv - mean_uv.mean()
     there, rest = (
-        np.abs(np.fft.rfft(y)[is_slow]) ** 2 for y in (x_uv, x_uv - made[half : half + len(x_uv)])
+        np.abs(np.fft.rfft(y)[is_inside]) ** 2 for y in (x_uv, x_uv - made[half : half + len(x_uv)])
     )
     return 1.0 - float(rest.sum()) / max(float(there.sum()), 1e-9)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -146,20 +146,19 @@ class Search:
         self, at: NDArray[np.intp], which: NDArray[np.intp], height: NDArray[np.floating[Any]]
     ) -> list[Fit]:
         """Measure fits at some moments: voltage on every row, and how well rivals do there."""
+        from detectors.epileptiform._discharge_kernels import measure_moments
+
         field, template = which[:, 0], which[:, 1]
         row = field % len(CANONICAL19)
-        templates, rivals = _kernels(self.page)
-        kernel = templates[template]
+        kernel, rivals = _kernels(self.page, template)
         energy = (kernel * kernel).sum(axis=1)
-        around = _windows(self.page.white, at)
-        reach = (around.shape[2] - 2 * _HALF) // 2
-        middle = around[:, :, reach : reach + 2 * _HALF]
-        size = np.matmul(middle, kernel[:, :, None])[:, :, 0]
         weights = self.found.weights[field]
-        gathered = np.matmul(weights[:, None, :], around)[:, 0]
+        size = np.empty((len(at), len(CANONICAL19)))
+        fitted = np.empty((len(at), 2 * _reach() + 1, len(rivals)))
+        measure_moments(self.page.white, at, weights, kernel, rivals, size, fitted)
         own = np.abs((weights * size).sum(axis=1)) + 1e-9
         single, eye = _other_fields(self.page, size)
-        slow, wave = _other_waves(rivals, gathered, energy)
+        slow, wave = _other_waves(fitted * np.sqrt(energy)[:, None, None])
         shape = self.found.seen[field]
         passed = np.maximum((weights * shape).sum(axis=1), 1e-9)
         source = weights * (shape[np.arange(len(at)), row] / passed)[:, None]
@@ -196,35 +195,31 @@ def lone_fit(rows: Rows, place: int, row: int, sample: int) -> Fit:
     )  # fmt: skip
 
 
-def _kernels(page: Whitened) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return whitened templates for a wave of 1 uV, and rivals of unit energy.
+def _kernels(
+    page: Whitened, template: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return some whitened templates for a wave of 1 uV, and all rivals, of unit energy.
 
     In time, 1 s to both sides.
     """
     from scipy import fft
 
-    spectra = (_drawn() * page.gain).astype(np.complex64)
-    x = fft.irfft(spectra, n=2 * (spectra.shape[1] - 1), axis=1)
-    kernels = np.concatenate([x[:, -_HALF:], x[:, :_HALF]], axis=1).astype(np.float64)
-    templates, rivals = kernels[: len(TEMPLATES)], kernels[len(TEMPLATES) :]
-    return templates, rivals / np.sqrt((rivals * rivals).sum(axis=1, keepdims=True))
+    n, drawn = len(template), _drawn()
+    chosen = np.concatenate([template, np.arange(len(TEMPLATES), len(drawn))])
+    x = fft.irfft(drawn[chosen] * page.gain, n=2 * (drawn.shape[1] - 1), axis=1)
+    kernels = np.concatenate([x[:, -_HALF:], x[:, :_HALF]], axis=1, dtype=np.float64)
+    rivals = kernels[n:]
+    return kernels[:n], rivals / np.sqrt((rivals * rivals).sum(axis=1, keepdims=True))
 
 
 @cache
-def _drawn() -> NDArray[np.complex128]:
+def _drawn() -> NDArray[np.complex64]:
     """Spectra of all templates, then of all rivals."""
-    return np.concatenate([bank(), _rivals()])
+    return np.concatenate([bank(), _rivals()]).astype(np.complex64)
 
 
-def _windows(x: NDArray[np.float32], at: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return 1 s and the rivals' reach to both sides of some samples, zero beyond the page.
-
-    Shape (n, n_rows, 2 * (1 s + reach)).
-    """
-    far = _HALF + round(LIMITS["rival_reach_s"].value * RATE_HZ)
-    padded = np.zeros((len(x), x.shape[1] + 2 * far))
-    padded[:, far : far + x.shape[1]] = x
-    return np.stack([padded[:, k : k + 2 * far] for k in at.tolist()])
+def _reach() -> int:
+    return round(LIMITS["rival_reach_s"].value * RATE_HZ)
 
 
 @cache
@@ -240,14 +235,19 @@ def _other_fields(
     page: Whitened, size: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """How well one electrode alone, and an eye, fit what every row shows at some moments."""
-    n = len(CANONICAL19)
-    rivals = np.concatenate([np.eye(n)[page.good], _eye_fields()])
-    rivals = referred(rivals, page.good)
+    rivals = _rival_fields(page.good.tobytes())
     whitened_fields = rivals @ page.inverse
     power = (whitened_fields * rivals).sum(axis=1)
     fit = np.abs(size @ whitened_fields.T) / np.sqrt(np.maximum(power, 1e-12))
     n_alone = int(page.good.sum())
     return fit[:, :n_alone].max(axis=1), fit[:, n_alone:].max(axis=1)
+
+
+@lru_cache(maxsize=64)
+def _rival_fields(good_rows: bytes) -> NDArray[np.float64]:
+    """Return fields of every good row alone and of the eyes, in the good rows' own reference."""
+    good = np.frombuffer(good_rows, dtype=np.bool_)
+    return referred(np.concatenate([np.eye(len(good))[good], _eye_fields()]), good)
 
 
 @cache
@@ -262,11 +262,10 @@ def _rivals() -> NDArray[np.complex128]:
 
 
 def _other_waves(
-    rivals: NDArray[np.float64], x: NDArray[np.float64], energy: NDArray[np.float64]
+    fitted: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How well slow waves and trains fit the gathered rows around their moments."""
-    around = np.lib.stride_tricks.sliding_window_view(x, 2 * _HALF, axis=1)
-    size = np.abs(around @ rivals.T) * np.sqrt(energy)[:, None, None]
+    """How well slow waves and trains fit, of each rival's fit at every lag (n, n_lags, n_rivals)."""
+    size = np.abs(fitted)
     n_slow = len(_SLOW_S)
     slow = size[:, :, :n_slow].max(axis=(1, 2))
     pairs = size[:, :, n_slow:].reshape(*size.shape[:2], len(_WAVES_HZ), 2)

@@ -25,7 +25,12 @@ from detectors.epileptiform.discharges import LIMITS as DISCHARGE_LIMITS
 from detectors.epileptiform.discharges import Fit
 from detectors.epileptiform.ifcn import LIMITS as IFCN_LIMITS
 from detectors.epileptiform.ifcn import IfcnRecord, failed_words, ifcn_records
-from detectors.epileptiform.localisation import ADJACENT, Location, locate
+from detectors.epileptiform.localisation import (
+    ADJACENT,
+    Location,
+    likeness_to_slow,
+    locate,
+)
 from detectors.epileptiform.transient_signal import (
     Peaks,
     Rows,
@@ -33,7 +38,7 @@ from detectors.epileptiform.transient_signal import (
     referred_rows,
 )
 from detectors.montage import side_and_region
-from detectors.pruning import joined_bursts
+from detectors.pruning import grouped_findings, joined_bursts
 from detectors.rows import is_masked
 from detectors.types import (
     CANONICAL19,
@@ -47,7 +52,7 @@ from detectors.types import (
 )
 from detectors.vocabulary import KINDS, WAVEFORMS
 
-VERSION = "2"
+VERSION = "3"
 """Version of these rules."""
 
 LIMITS: dict[str, Limit] = CANDIDATE_LIMITS | {
@@ -59,6 +64,7 @@ LIMITS: dict[str, Limit] = CANDIDATE_LIMITS | {
     "rival_share": Limit(1.0, "1", "engineering default: what fits better speaks against it"),
     "beat_s": Limit(0.04, "s", "engineering default: a transient this near is the heart's"),
     "company_s": Limit(0.1, "s", "engineering default: an artifact this near is in its company"),
+    "crest_share": Limit(0.4, "1", "AASM: sharp negative, then positive; share is measured"),
     "company_sharpness_sd": Limit(6.0, "1", "engineering default: twice criterion 1 (clinical.md 9)"),
 }  # fmt: skip
 """Constants of this module with their source marks."""
@@ -73,6 +79,9 @@ PATTERNS = EPILEPTIFORM - DISCHARGES
 
 _COMPANY = ("movement", "muscle", "electrode_pop", "blink", "lateral_eye")
 """Artifacts that reach rows they are not found on: the average reference mirrors them."""
+_SLOW = frozenset({"kcomplex", "slow_wave"})
+_AWAKE = frozenset({"posterior_rhythm", "blink"})
+"""Signs of a waking page, blinks once they are as large as defined: K-complexes boxed there are not."""
 _AT_ONCE = 64  # pages judged together: what is kept of them is 20 MB
 
 
@@ -136,7 +145,11 @@ def epileptiform_findings(
         peaks = _peaks(rows, candidates)
         records = ifcn_records(rows, peaks)
         places = locate(peaks.field_uv, peaks.row, rows.good[peaks.segment])
-        doubts = _doubts(peaks, candidates, records, seen)
+        around = {
+            s: _seen_around(s, seen.get(s, ()), events.get(s, ()), detector)
+            for s in {c.segment_id for c in candidates}
+        }
+        doubts = _doubts(rows, peaks, candidates, records, around)
         for k, candidate in enumerate(candidates):
             peak_s = float(peaks.sample[k]) / SFREQ_HZ
             finding = _finding(candidate, records[k], places[k], doubts[k], peak_s, detector)
@@ -186,11 +199,24 @@ def _peaks(rows: Rows, candidates: Sequence[Candidate]) -> Peaks:
     )
 
 
+def _seen_around(
+    segment_id: str, seen: Sequence[Finding], events: Sequence[WaveformEvent], detector: str
+) -> list[Finding]:
+    """Return what the rules show on a page, and the detector's K-complexes where it sleeps."""
+    shown = [f for f in seen if not is_masked(f)]
+    boxes = [e for e in events if WAVEFORMS[e.waveform].kind == "kcomplex"]
+    is_awake = any(f.kind in _AWAKE and f.measure("reaches_definition") != 0.0 for f in shown)
+    if not boxes or is_awake:
+        return shown
+    return shown + [f for f in grouped_findings(segment_id, boxes, detector) if not is_masked(f)]
+
+
 def _doubts(
+    rows: Rows,
     peaks: Peaks,
     candidates: Sequence[Candidate],
     records: Sequence[IfcnRecord],
-    seen: Mapping[str, Sequence[Finding]],
+    around: Mapping[str, Sequence[Finding]],
 ) -> list[_Doubt]:
     """Say what else each candidate may be, and what is seen at the same time."""
     found = []
@@ -198,18 +224,27 @@ def _doubts(
         zip(candidates, records, trains(peaks), strict=True)
     ):
         peak_s = peaks.sample[k] / SFREQ_HZ
-        others = [f for f in seen.get(candidate.segment_id, ()) if not is_masked(f)]
+        others = around[candidate.segment_id]
         near, margin = LIMITS["company_s"].value, LIMITS["edge_s"].value * SFREQ_HZ
+        at_once = {f.kind for f in others if f.t0_s - near <= peak_s < f.t1_s + near}
+        own = [f for f in others if f.kind == "kcomplex" and f.t0_s <= peak_s < f.t1_s]
+        if not own:
+            at_once.discard("kcomplex")  # a spike just before leads a complex
+        place = candidate.fit.place
         clues = Clues(
             lead=CANONICAL19[peaks.row[k]],
             is_negative=bool(peaks.peak_uv[k] < 0),
             record=record,
             train=train,
-            on_page={f.kind for f in others},
-            at_once={f.kind for f in others if f.t0_s <= peak_s < f.t1_s},
+            on_page={f.kind for f in others if not _may_be_part(f, peak_s)},
+            at_once=at_once,
+            slow_share=candidate.fit.slow_share,
+            field_likeness=likeness_to_slow(
+                rows.wide_uv[place], int(peaks.sample[k]), peaks.field_uv[k], rows.good[place]
+            ),
+            is_at_crest=any(_is_at_crest(f, peak_s) for f in own),
         )
-        around = {f.kind for f in others if f.t0_s - near <= peak_s < f.t1_s + near}
-        company = next((kind for kind in _COMPANY if kind in around), "")
+        company = next((kind for kind in _COMPANY if kind in at_once), "")
         first, last = peaks.sample[k] - peaks.lead[k], peaks.sample[k] + peaks.trail[k]
         is_cut = bool(first < margin or last >= N_TIMES - margin)
         beats = [t for f in others if f.kind == "ecg" for t in beat_times_s(f)]
@@ -217,6 +252,19 @@ def _doubts(
         similar, rival = look_alike(clues), _rival(candidate.fit)
         found.append(_Doubt(similar, company, is_cut, candidate.is_supported, rival, is_beat))
     return found
+
+
+def _may_be_part(wave: Finding, peak_s: float) -> bool:
+    """Whether a slow wave may be the transient's own, and so no sign of sleep beside it."""
+    reach = IFCN_LIMITS["after_to_s"].value
+    return wave.kind in _SLOW and wave.t0_s < peak_s + reach and wave.t1_s > peak_s
+
+
+def _is_at_crest(wave: Finding, peak_s: float) -> bool:
+    """Whether a moment lies in the negative phase of a K-complex; of several, anywhere."""
+    if (wave.measure("count") or 1.0) > 1.0:
+        return True
+    return peak_s < wave.t0_s + LIMITS["crest_share"].value * (wave.t1_s - wave.t0_s)
 
 
 def _rival(fit: Fit) -> str:
@@ -265,7 +313,9 @@ def _finding(
     side, region = side_and_region(channels)
     kind, (t0_s, t1_s) = candidate.kind, candidate.span_s
     has_wave = record.after_wave_share >= LIMITS["complex_share"].value
-    if not candidate.boxes and kind != "spsw" and has_wave:
+    # the wave after a point in a K-complex is the K-complex's own
+    is_lent = doubt.similar is not None and doubt.similar.lies_below
+    if not candidate.boxes and kind != "spsw" and has_wave and not is_lent:
         kind, t1_s = "spsw", min(t1_s + record.after_wave_s, float(SEGMENT_S))
     measures = [
         ("count", 1.0, "1"),

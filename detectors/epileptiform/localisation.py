@@ -3,7 +3,8 @@
 Only electrodes are named, never a source in the brain: the electrode of maximal negativity and of
 maximal positivity at the peak in the average reference, the electrodes that carry at least half of
 the peak, and whether the longitudinal bipolar chains turn at the maximum (``clinical.md`` 9,
-``systems.md`` 6.6). Whether that field is a brain's is criterion 6 in :mod:`detectors.epileptiform.ifcn`.
+``systems.md`` 6.6), and whether the field is that of the slow wave below. Whether it is a brain's is
+criterion 6 in :mod:`detectors.epileptiform.ifcn`.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from numpy.typing import NDArray
 from detectors._rule_common import Limit
 from detectors.epileptiform.transient_signal import Floats, Ints
 from detectors.montage import NEIGHBOURS
-from detectors.types import CANONICAL19
+from detectors.types import CANONICAL19, SFREQ_HZ
 
 LIMITS: dict[str, Limit] = {
     "field_share": Limit(0.5, "1", "clinical.md 9: field = electrodes with half of the peak"),
     "tangential_share": Limit(0.5, "1", "clinical.md 9: both poles at least half of each other"),
     "fewest_rows": Limit(16, "rows", "systems.md 6.6: no dipole words with fewer channels"),
+    "slow_window_s": Limit(0.15, "s", "engineering default: a mean over this leaves slow waves"),
+    "slow_reach_s": Limit(0.15, "s", "engineering default: a crest's wave is largest this near"),
     "reversal_share": Limit(0.15, "1", "engineering default: of the peak, on both derivations"),
 }
 """Constants of this module with their source marks."""
@@ -108,6 +111,41 @@ def locate(field_uv: Floats, row: Ints, good: NDArray[np.bool_]) -> list[Locatio
         channels = tuple(CANONICAL19[i] for i in (lead, *others))
         found.append(_location(v, lead, ok, channels))
     return found
+
+
+def likeness_to_slow(
+    wide_uv: NDArray[np.float32], sample: int, field_uv: Floats, good: NDArray[np.bool_]
+) -> float:
+    """Compare a transient's field with that of the slow wave it stands on.
+
+    Parameters
+    ----------
+    wide_uv
+        Shape (19, n_times): the page in the average reference.
+    sample
+        Where the transient peaks.
+    field_uv
+        Shape (19,): its voltage there.
+    good
+        Shape (19,): rows that were recorded.
+
+    Returns
+    -------
+    float
+        Correlation over electrodes without its sign, 1 where the two have one source. The slow
+        wave's field is taken where its mean over a window is largest near the peak.
+    """
+    window = round(LIMITS["slow_window_s"].value * SFREQ_HZ)
+    reach = round(LIMITS["slow_reach_s"].value * SFREQ_HZ) + window // 2
+    part = wide_uv[good, max(sample - reach, 0) : sample + reach].astype(np.float64)
+    total = np.cumsum(part, axis=1)
+    slow = total[:, window:] - total[:, :-window]
+    slow -= slow.mean(axis=0)
+    power = (slow * slow).sum(axis=0)
+    at = int(np.argmax(power))
+    own = field_uv[good] - field_uv[good].mean()
+    norm = np.sqrt(power[at] * (own @ own))
+    return float(abs(own @ slow[:, at]) / max(norm, 1e-9))
 
 
 def _location(v: Floats, lead: int, ok: NDArray[np.bool_], channels: tuple[str, ...]) -> Location:

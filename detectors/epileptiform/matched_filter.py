@@ -48,6 +48,7 @@ _N_OUT = _N // 2
 _OUT = slice(_PAD // 2, (_PAD + N_TIMES) // 2)
 _HZ = np.arange(_N_OUT // 2 + 1) * SFREQ_HZ / _N
 _HALF_BOX = 5  # bins: the spectrum's running median is averaged this far to both sides
+_AT_ONCE = 3  # templates in one transform
 _RISE = 0.4  # share of a template before its peak: discharges rise faster than they fall
 
 
@@ -159,6 +160,11 @@ def bank() -> NDArray[np.complex128]:
     return spectrum_of(np.stack([pointed(t.pointed_s, t.slow_s, centred_s()) for t in TEMPLATES]))
 
 
+@cache
+def _conjugate_bank() -> Complexes:
+    return np.conj(bank()).astype(np.complex64)
+
+
 def whitened(rows: Rows, place: int, high_hz: float) -> Whitened:
     """Whiten one page by its own spectrum and covariance.
 
@@ -173,18 +179,22 @@ def whitened(rows: Rows, place: int, high_hz: float) -> Whitened:
     """
     from scipy import fft
 
-    from detectors.epileptiform._discharge_kernels import mirror, quiet_moments
+    from detectors.epileptiform._discharge_kernels import add_power, mirror, quiet_moments
 
     good = rows.good[place]
-    padded = np.empty((len(good), _N), dtype=np.float32)
-    padded[:, _PAD : _PAD + N_TIMES] = rows.wide_uv[place]
+    n_rows = len(good)
+    # transforms take several rows at a time: one more costs less than one that is left over
+    padded = np.zeros((n_rows + n_rows % 2, _N), dtype=np.float32)
+    padded[:n_rows, _PAD : _PAD + N_TIMES] = rows.wide_uv[place]
     mirror(padded, _PAD)
-    spectrum = fft.rfft(padded, axis=1)[:, : len(_HZ)]
+    spectrum = np.ascontiguousarray(fft.rfft(padded, axis=1)[:, : len(_HZ)])
     spectrum[:, -1] = 0.0
-    pairs = spectrum.view(np.float32).reshape(len(good), -1, 2)
-    gain = _gain(np.einsum("rfp,rfp->f", pairs, pairs) / np.float32(good.sum()), high_hz)
-    spectrum = spectrum * gain
-    white = np.ascontiguousarray(fft.irfft(spectrum, n=_N_OUT, axis=1)[:, _OUT])
+    power = np.zeros(len(_HZ), dtype=np.float32)
+    add_power(spectrum.view(np.float32), np.float32(1.0 / good.sum()), power)
+    gain = _gain(power, high_hz)
+    spectrum *= gain
+    white = np.ascontiguousarray(fft.irfft(spectrum, n=_N_OUT, axis=1)[:n_rows, _OUT])
+    spectrum = spectrum[:n_rows]
     kept = quiet_moments(white, good, LIMITS["quiet_share"].value)
     covariance = kept @ kept.T / kept.shape[1]
     n_good = len(kept)
@@ -221,19 +231,25 @@ def referred(field: NDArray[np.float64], good: NDArray[np.bool_]) -> NDArray[np.
     return np.asarray(np.where(good, centred, 0.0))
 
 
-def template_spectra(page: Whitened, spectra: NDArray[np.complex128]) -> Complexes:
-    """Whiten template spectra as the page was, to unit energy at the output's rate."""
-    seen = (spectra * page.gain).astype(np.complex64)
+@lru_cache(maxsize=64)
+def _seen_fields(good_rows: bytes) -> NDArray[np.float64]:
+    return referred(fields(), np.frombuffer(good_rows, dtype=np.bool_))
+
+
+def _templates(page: Whitened) -> Complexes:
+    """Return conjugate spectra of the templates, whitened as the page was, to unit energy."""
+    seen = _conjugate_bank() * page.gain
     pairs = seen.view(np.float32)
     energy = 2 * np.einsum("tf,tf->t", pairs, pairs) / _N_OUT
-    return np.asarray(seen / np.sqrt(np.maximum(energy, 1e-30))[:, None], dtype=np.complex64)
+    seen *= (1 / np.sqrt(np.maximum(energy, 1e-30))).astype(np.float32)[:, None]
+    return seen
 
 
 def fits(page: Whitened, least: float) -> Fits:
     """Run the whole bank over one page and keep what stands out by at least ``least``."""
     from detectors.epileptiform._discharge_kernels import keep_highest
 
-    seen = referred(fields(), page.good)
+    seen = _seen_fields(page.good.tobytes())
     weights = seen @ page.inverse
     power = np.einsum("fr,fr->f", weights, seen)
     weights = weights / np.sqrt(np.maximum(power, 1e-12))[:, None]
@@ -263,27 +279,32 @@ def scaled(page: Whitened, weights: NDArray[np.float64]) -> Reals:
     """
     from detectors.epileptiform._discharge_kernels import scale_outputs
 
-    found = []
-    for z in _outputs(page, weights):
+    found = np.empty((len(weights), len(TEMPLATES), _OUT.stop - _OUT.start), dtype=np.float32)
+    for k, z in enumerate(_outputs(page, weights)):
         scale_outputs(z, *_scale_settings())
-        found.append(z.copy())
-    return np.stack(found, axis=1)
+        found[:, k] = z[:, : len(weights)].T
+    return found
 
 
 def _outputs(page: Whitened, weights: NDArray[np.float64]) -> Iterator[Reals]:
     """Yield the output of every field for one template after the other, in one array.
 
-    A field is a weighted sum of rows, so each template filters every row once, and fields are one
-    matrix product after it.
+    Shape (N_TIMES / 2, WIDTH), fields side by side and zeros after the last. A field is a weighted
+    sum of rows, so each template filters every row once, and fields are one matrix product after
+    it. A few templates go through one transform, which is done several rows at a time.
     """
     from scipy import fft
 
-    light = weights.astype(np.float32)
-    z = np.empty((len(light), _OUT.stop - _OUT.start), dtype=np.float32)
-    for template in np.conj(template_spectra(page, bank())):
-        rows = fft.irfft(page.spectrum * template, n=_N_OUT, axis=1)
-        np.matmul(light, rows[:, _OUT], out=z)
-        yield z
+    from detectors.epileptiform._discharge_kernels import WIDTH
+
+    light = np.zeros((weights.shape[1], WIDTH), dtype=np.float32)
+    light[:, : len(weights)] = weights.T
+    z = np.empty((_OUT.stop - _OUT.start, WIDTH), dtype=np.float32)
+    templates = _templates(page)
+    for start in range(0, len(templates), _AT_ONCE):
+        some = page.spectrum * templates[start : start + _AT_ONCE, None]
+        for rows in fft.irfft(some, n=_N_OUT, axis=-1, overwrite_x=True):
+            yield np.matmul(rows[:, _OUT].T, light, out=z)
 
 
 def _scale_settings() -> tuple[int, float, float]:

@@ -104,10 +104,10 @@ def _narrow(spectrum: NDArray[np.complex128]) -> Floats:
 
 def _summed(x: NDArray[np.float32], segment: Ints, weights: Floats) -> Floats:
     """Return sums of rows of some segments, shape (n, n_columns), added up as float64."""
-    out = np.empty((len(segment), x.shape[2]))
-    for place in sorted(set(segment.tolist())):
-        chosen = segment == place
-        out[chosen] = weights[chosen] @ x[place].astype(np.float64)
+    from detectors.epileptiform._discharge_kernels import add_rows
+
+    out = np.zeros((len(segment), x.shape[2]))
+    add_rows(x, segment, np.ascontiguousarray(weights), out)
     return out
 
 
@@ -169,13 +169,17 @@ def referred_rows(
     n, n_rows = mask.shape
     spectrum = np.empty((n, n_rows, _N // 2 + 1), dtype=np.complex64)
     wide = np.empty((n, n_rows, N_TIMES), dtype=np.float32)
-    padded = np.empty((n_rows, _N), dtype=np.float32)
+    # transforms take several rows at a time: one more costs less than one that is left over
+    padded = np.zeros((n_rows + n_rows % 2, _N), dtype=np.float32)
+    whole = np.empty((len(padded), _N // 2 + 1), dtype=np.complex64)
     rise, gain = _rise(), _wide(line_freq_hz)
     # page by page: what one is made of stays in cache
     for k in range(n):
         refer_padded(data_uv[k], good[k], _PAD, padded)
-        np.multiply(fft.rfft(padded, axis=1), rise, out=spectrum[k])
-        wide[k] = fft.irfft(spectrum[k] * gain, n=_N, axis=1)[:, _INNER]
+        np.multiply(fft.rfft(padded, axis=1), rise, out=whole)
+        spectrum[k] = whole[:n_rows]
+        whole *= gain
+        wide[k] = fft.irfft(whole, n=_N, axis=1, overwrite_x=True)[:n_rows, _INNER]
     return Rows(wide, good, spectrum)
 
 

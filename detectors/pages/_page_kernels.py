@@ -1,7 +1,8 @@
-"""Compiled inner loops of the pictures: stroke coverage, nibble packing, map painting.
+"""Compiled inner loops of the clinical page: ordinates, stroke coverage, caps over clipped stretches.
 
-Only arithmetic lives here; geometry and style are in :mod:`detectors.pages.page` and
-:mod:`detectors.pages.topomap`, which import this module inside functions because numba is heavy.
+Only arithmetic lives here; geometry and style are in :mod:`detectors.pages.page`, which imports this
+module inside functions because numba is heavy. Loops of the file format and of maps are in
+:mod:`detectors.pages._picture_kernels`.
 Floating point is kept strict (no ``fastmath``), so results do not depend on the compiler's taste.
 """
 
@@ -21,33 +22,75 @@ LINES_PER_SAMPLE = 2
 that repeat with the samples and not with the pixels are done several at a time: what a line
 needs then lies side by side in memory."""
 
-_FLAT_PX = 4
-"""Pixels from a stroke's top that are shaded for all columns at once; more only where it is steep."""
+_SLOTS = 5
+"""Lines a pixel column can touch; written out in :func:`_shade`, so that columns are done several at
+a time."""
+
+MIN_STEP_PX = LINES_PER_SAMPLE / (_SLOTS - 1)
+"""Least distance of two samples: closer ones would have more lines in a column."""
+
+_BLOCK_PX = 16
+"""Columns shaded together, from the highest stroke among them to the lowest. What a block needs lies
+in one run of memory: tops of slot 0, of slot 1, ..., then bottoms."""
+_BOTTOMS = _SLOTS * _BLOCK_PX
+
+
+@njit(cache=True, nogil=True)
+def place_traces(
+    shown_uv: NDArray[np.float32],
+    gain: np.float32,
+    baselines: NDArray[np.float32],
+    low: NDArray[np.float32],
+    high: NDArray[np.float32],
+    y: NDArray[np.float32],
+    is_clipped: NDArray[np.bool_],
+) -> None:
+    """Fill ordinates in pixels, rounded to 1/256 and clipped, and say which were clipped.
+
+    Parameters
+    ----------
+    shown_uv
+        float32, shape (n_rows, n_points).
+    gain
+        256ths of a pixel per microvolt.
+    baselines, low, high
+        float32, shape (n_rows,), pixels.
+    y, is_clipped
+        Outputs, shape (n_rows, n_points).
+    """
+    step = np.float32(1 / 256)
+    for row in range(shown_uv.shape[0]):
+        base, least, most = baselines[row], low[row], high[row]
+        for i in range(shown_uv.shape[1]):
+            wanted = np.rint(shown_uv[row, i] * gain) * step + base
+            y[row, i] = min(max(wanted, least), most)
+            is_clipped[row, i] = y[row, i] != wanted
 
 
 @njit(cache=True, nogil=True)
 def _column_plan(
     n_columns: int, dx: float, n_points: int
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Return which lines a pixel column is made of and their shares, shape (n_slots, n_columns).
+) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+    """Return which lines a pixel column is made of and their shares, by blocks of columns.
 
     Lines are numbered as :func:`_stroke_spans` stores them. It serves every trace.
     """
     step = dx / LINES_PER_SAMPLE
-    n_slots = math.ceil(1.0 / step) + 1
-    line = np.zeros((n_slots, n_columns), dtype=np.int32)
-    share = np.zeros((n_slots, n_columns), dtype=np.float32)
+    n_blocks = math.ceil(n_columns / _BLOCK_PX)
+    line = np.zeros(n_blocks * _BOTTOMS, dtype=np.uint32)
+    share = np.zeros(n_blocks * _BOTTOMS, dtype=np.float32)
     for c in range(n_columns):
         k = int(c / step)
-        for s in range(n_slots):
+        for s in range(_SLOTS):
             left, right = max((k + s) * step, float(c)), min((k + s + 1) * step, c + 1.0)
             at = min(k + s if right > left else k, LINES_PER_SAMPLE * n_points - 1)
-            line[s, c] = at % LINES_PER_SAMPLE * n_points + at // LINES_PER_SAMPLE
-            share[s, c] = max(right - left, 0.0)
+            i = c // _BLOCK_PX * _BOTTOMS + s * _BLOCK_PX + c % _BLOCK_PX
+            line[i] = at % LINES_PER_SAMPLE * n_points + at // LINES_PER_SAMPLE
+            share[i] = max(right - left, 0.0)
     return line, share
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _fill_pieces(
     y: NDArray[np.float32],
     dx: np.float32,
@@ -59,7 +102,8 @@ def _fill_pieces(
     """Fill slope, lean and reach of the piece after every point; after the last there is none.
 
     On a piece ``y + s*d`` the disc's edge ``sqrt(r^2 - d^2)`` adds up to its largest value at
-    ``d = r*s/sqrt(1+s^2)`` (the lean), ``r*sqrt(1+s^2)`` (the reach) away.
+    ``d = r*s/sqrt(1+s^2)`` (the lean), ``r*sqrt(1+s^2)`` (the reach) away. Division is numpy's: a
+    check for zero in each would keep the loop from being done several at a time.
     """
     for i in range(y.size - 1):
         s = (y[i + 1] - y[i]) / dx
@@ -115,70 +159,58 @@ def _stroke_spans(
 def _column_spans(
     top: NDArray[np.float32],
     bottom: NDArray[np.float32],
-    line: NDArray[np.int32],
+    line: NDArray[np.uint32],
     y_min: np.float32,
     y_max: np.float32,
     spans: NDArray[np.float32],
-    extent: NDArray[np.float32],
 ) -> None:
-    """Gather the lines of every column, cut to the plot, and the column's own ends.
-
-    ``spans`` is shape (2, n_slots, n_columns), ``extent`` shape (2, n_columns), tops first.
-    """
+    """Gather the lines of every column, cut to the plot, block by block."""
     tops, bottoms = top.ravel(), bottom.ravel()
-    highest, lowest = extent[0], extent[1]
-    highest[:], lowest[:] = y_max, y_min
-    for s in range(line.shape[0]):
-        for c in range(line.shape[1]):
-            start = min(max(tops[line[s, c]], y_min), y_max)
-            stop = min(max(bottoms[line[s, c]], y_min), y_max)
-            spans[0, s, c], spans[1, s, c] = start, stop
-            highest[c], lowest[c] = min(highest[c], start), max(lowest[c], stop)
+    for i in range(tops.size):
+        tops[i] = min(max(tops[i], y_min), y_max)
+        bottoms[i] = min(max(bottoms[i], y_min), y_max)
+    for start in range(0, line.size, _BOTTOMS):
+        lines = line[start : start + _BOTTOMS]
+        upper = spans[2 * start : 2 * start + _BOTTOMS]
+        lower = spans[2 * start + _BOTTOMS : 2 * start + 2 * _BOTTOMS]
+        for i in range(_BOTTOMS):
+            upper[i], lower[i] = tops[lines[i]], bottoms[lines[i]]
 
 
 @njit(cache=True, nogil=True)
-def _blend_level(
-    image: NDArray[np.uint8],
-    x0: int,
-    level: int,
-    spans: NDArray[np.float32],
-    share: NDArray[np.float32],
-    first: NDArray[np.int32],
-    cover: NDArray[np.float32],
-) -> None:
-    """Darken one pixel of every column, ``level`` below its first, by the lines' coverage."""
-    zero, one = np.float32(0.0), np.float32(1.0)
-    cover[:] = zero
-    for s in range(share.shape[0]):
-        for c in range(share.shape[1]):
-            p = np.float32(first[c] + level)
-            covered = min(spans[1, s, c], p + one) - max(spans[0, s, c], p)
-            cover[c] += share[s, c] * max(covered, zero)
-    for c in range(share.shape[1]):
-        if cover[c] > zero:
-            grey = np.float32(image[first[c] + level, x0 + c]) * (one - cover[c])
-            image[first[c] + level, x0 + c] = np.uint8(grey + np.float32(0.5))
+def _share_of(top: np.float32, bottom: np.float32, share: np.float32, p: np.float32) -> np.float32:
+    covered = min(bottom, p + np.float32(1.0)) - max(top, p)
+    return share * max(covered, np.float32(0.0))
 
 
 @njit(cache=True, nogil=True)
-def _blend_steep(
-    image: NDArray[np.uint8],
-    x0: int,
-    spans: NDArray[np.float32],
-    share: NDArray[np.float32],
-    first: NDArray[np.int32],
-    last: NDArray[np.int32],
+def _shade(
+    image: NDArray[np.uint8], x0: int, spans: NDArray[np.float32], share: NDArray[np.float32]
 ) -> None:
-    """Darken what lies further down than :data:`_FLAT_PX`, column by column."""
-    zero, one = np.float32(0.0), np.float32(1.0)
-    for c in range(first.size):
-        for p in range(first[c] + _FLAT_PX, last[c]):
-            upper, lower, total = np.float32(p), np.float32(p + 1), zero
-            for s in range(share.shape[0]):
-                covered = min(spans[1, s, c], lower) - max(spans[0, s, c], upper)
-                total += share[s, c] * max(covered, zero)
-            grey = np.float32(image[p, x0 + c]) * (one - total)
-            image[p, x0 + c] = np.uint8(grey + np.float32(0.5))
+    """Darken every pixel by the lines' coverage, block of columns by block of columns."""
+    one, half = np.float32(1.0), np.float32(0.5)
+    ends = np.empty((2, _BLOCK_PX), dtype=np.float32)
+    highest, lowest = ends[0], ends[1]
+    for start in range(0, share.size, _BOTTOMS):
+        w, a = share[start : start + _BOTTOMS], spans[2 * start : 2 * start + 2 * _BOTTOMS]
+        highest[:], lowest[:] = a[:_BLOCK_PX], a[_BOTTOMS : _BOTTOMS + _BLOCK_PX]
+        for i in range(_BLOCK_PX, _BOTTOMS, _BLOCK_PX):
+            for c in range(_BLOCK_PX):
+                highest[c] = min(highest[c], a[i + c])
+                lowest[c] = max(lowest[c], a[_BOTTOMS + i + c])
+        first, last = highest[0], lowest[0]
+        for c in range(1, _BLOCK_PX):
+            first, last = min(first, highest[c]), max(last, lowest[c])
+        left = x0 + start // _SLOTS
+        for row in range(int(first), math.ceil(last)):
+            p, pixels = np.float32(row), image[row, left : left + _BLOCK_PX]
+            for c in range(pixels.size):
+                cover = _share_of(a[c], a[80 + c], w[c], p)
+                cover += _share_of(a[16 + c], a[96 + c], w[16 + c], p)
+                cover += _share_of(a[32 + c], a[112 + c], w[32 + c], p)
+                cover += _share_of(a[48 + c], a[128 + c], w[48 + c], p)
+                cover += _share_of(a[64 + c], a[144 + c], w[64 + c], p)
+                pixels[c] = np.uint8(np.float32(pixels[c]) * (one - cover) + half)
 
 
 @njit(cache=True, nogil=True)
@@ -203,12 +235,15 @@ def draw_traces(
     rows_y
         Pixel ordinates, float32, shape (n_rows, n_points); point i lies at ``x0 + i*dx``.
     x0, dx
-        Left edge and spacing in pixels; pixel p covers ``[p, p+1)``.
+        Left edge and spacing in pixels, at least :data:`MIN_STEP_PX`; pixel p covers
+        ``[p, p+1)``.
     radius
         Half the line width in pixels.
     y_min, y_max
         Strokes are cut to this range.
     """
+    if dx < MIN_STEP_PX:
+        raise ValueError("samples lie too close for the lines of a pixel column")
     n_rows, n_points = rows_y.shape
     n_columns = min(image.shape[1] - x0, math.ceil((n_points - 1) * dx + radius))
     line, share = _column_plan(n_columns, dx, n_points)
@@ -216,23 +251,14 @@ def draw_traces(
     bottom = np.empty_like(top)
     slope = np.empty(n_points, dtype=np.float32)
     lean, reach = np.empty_like(slope), np.empty_like(slope)
-    spans = np.empty((2, *share.shape), dtype=np.float32)
-    extent, cover = np.empty((2, n_columns), np.float32), np.empty(n_columns, np.float32)
-    first, last = np.empty(n_columns, np.int32), np.empty(n_columns, np.int32)
+    spans = np.empty(2 * share.size, dtype=np.float32)
     step, r, low, high = np.float32(dx), np.float32(radius), np.float32(y_min), np.float32(y_max)
     for row in range(n_rows):
         y = rows_y[row]
         _fill_pieces(y, step, r, slope, lean, reach)
         _stroke_spans(y, step, r, slope, lean, reach, top, bottom)
-        _column_spans(top, bottom, line, low, high, spans, extent)
-        tallest = 0
-        for c in range(n_columns):
-            first[c], last[c] = int(extent[0, c]), math.ceil(extent[1, c])
-            tallest = max(tallest, last[c] - first[c])
-        for level in range(min(tallest, _FLAT_PX)):
-            _blend_level(image, x0, level, spans, share, first, cover)
-        if tallest > _FLAT_PX:
-            _blend_steep(image, x0, spans, share, first, last)
+        _column_spans(top, bottom, line, low, high, spans)
+        _shade(image, x0, spans, share)
 
 
 @njit(cache=True, nogil=True)
@@ -275,79 +301,3 @@ def quantise16(image: NDArray[np.uint8]) -> None:
     flat = image.ravel()
     for i in range(flat.size):
         flat[i] = (np.uint16(flat[i]) * np.uint16(15) + np.uint16(127)) // np.uint16(255) * 17
-
-
-@njit(cache=True, nogil=True)
-def pack_nibbles(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pack grey levels to PNG scan lines of 4 bits a pixel, filter byte 0 first.
-
-    Parameters
-    ----------
-    image
-        uint8, shape (height, width), width even; the upper four bits are kept.
-
-    Returns
-    -------
-    packed
-        uint8, shape (height, 1 + width // 2).
-    """
-    height, width = image.shape
-    packed = np.empty((height, 1 + width // 2), dtype=np.uint8)
-    for row in range(height):
-        packed[row, 0] = 0
-        for i in range(width // 2):
-            packed[row, 1 + i] = (image[row, 2 * i] & 0xF0) | (image[row, 2 * i + 1] >> 4)
-    return packed
-
-
-@njit(cache=True, nogil=True)
-def paint_map(
-    image: NDArray[np.uint8],
-    grid: NDArray[np.float32],
-    is_head: NDArray[np.bool_],
-    colours: NDArray[np.uint8],
-    low: float,
-    high: float,
-    n_contours: int,
-    contour_alpha: float,
-) -> None:
-    """Colour a grid of values and draw antialiased iso-lines over it, in place.
-
-    Parameters
-    ----------
-    image
-        uint8, shape (side, side, 3).
-    grid
-        float32, shape (side, side), defined on the head and one pixel around it.
-    is_head
-        bool, shape (side, side): pixels to paint.
-    colours
-        uint8, shape (256, 3).
-    low, high
-        Ends of the colour scale.
-    n_contours
-        Iso-lines, evenly spaced between the ends.
-    contour_alpha
-        How much an iso-line darkens.
-    """
-    side = grid.shape[0]
-    to_shade = 256.0 / (high - low)
-    to_level = (n_contours + 1) / (high - low)
-    for i in range(1, side - 1):
-        for j in range(1, side - 1):
-            if not is_head[i, j]:
-                continue
-            value = grid[i, j]
-            shade = min(max(int((value - low) * to_shade), 0), 255)
-            slope_x = (grid[i, j + 1] - grid[i, j - 1]) * 0.5
-            slope_y = (grid[i + 1, j] - grid[i - 1, j]) * 0.5
-            slope = math.sqrt(slope_x * slope_x + slope_y * slope_y) * to_level
-            level = (value - low) * to_level
-            nearest = math.floor(level + 0.5)
-            light = 1.0
-            if 1.0 <= nearest <= n_contours and slope > 0.0:
-                distance_px = abs(level - nearest) / slope
-                if distance_px < 1.0:
-                    light = 1.0 - contour_alpha * (1.0 - distance_px)
-            for c in range(3):
-                image[i, j, c] = int(colours[shade, c] * light + 0.5)

@@ -86,18 +86,25 @@ def colour_map(name: str) -> NDArray[np.uint8]:
     return table
 
 
+@functools.cache
+def _cell_coverage(size_px: int) -> NDArray[np.float32]:
+    """Return the characters of one size as coverage in [0, 1]."""
+    return (font(size_px).cells / 255.0).astype(np.float32)
+
+
 def text_coverage(text: str, size_px: int) -> NDArray[np.float32]:
     """Return one line of text as coverage in [0, 1], shape (height, width).
 
     A character outside :data:`CHARACTERS` is drawn as a question mark.
     """
-    face = font(size_px)
+    face, cells = font(size_px), _cell_coverage(size_px)
     height, cell_width = face.cells.shape[1:]
     line = np.zeros((height, face.width_px(text) + cell_width), dtype=np.float32)
     x = 0
     for char in text:
         i = _index(char)
-        line[:, x : x + cell_width] = np.maximum(line[:, x : x + cell_width], face.cells[i] / 255.0)
+        place = line[:, x : x + cell_width]
+        np.maximum(place, cells[i], out=place)
         x += int(face.advance_px[i])
     return line[:, : max(x, 1)]
 

@@ -8,6 +8,7 @@ every reader (``performance.md`` 6). Deflate is ISA-L's, level 1. What is drawn 
 from __future__ import annotations
 
 import struct
+import threading
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,32 @@ _GREY, _RGB = 0, 2
 _DEFLATE_LEVEL = 1
 
 
+class _Scratch(threading.local):
+    """Buffers a thread keeps: the system hands out zeroed pages, which costs more than packing."""
+
+    def __init__(self) -> None:
+        self.buffers: dict[str, NDArray[np.uint8]] = {}
+
+
+_scratch = _Scratch()
+
+
+def scratch_bytes(purpose: str, n_bytes: int) -> NDArray[np.uint8]:
+    """Return this thread's buffer for a purpose, holding whatever was left in it.
+
+    Parameters
+    ----------
+    purpose
+        Two purposes never share memory; the next call with the same one does.
+    n_bytes
+        Length.
+    """
+    kept = _scratch.buffers.get(purpose)
+    if kept is None or kept.size < n_bytes:
+        kept = _scratch.buffers[purpose] = np.empty(n_bytes, dtype=np.uint8)
+    return kept[:n_bytes]
+
+
 def grey4_png(image: NDArray[np.uint8]) -> bytes:
     """Encode a grey picture of at most 16 levels.
 
@@ -24,7 +51,7 @@ def grey4_png(image: NDArray[np.uint8]) -> bytes:
     ----------
     image
         uint8, shape (height, width), width even. Levels that are multiples of 17 survive exactly;
-        others are cut to the 16 levels of the format.
+        others are rounded to the 16 levels of the format.
 
     Returns
     -------
@@ -36,14 +63,15 @@ def grey4_png(image: NDArray[np.uint8]) -> bytes:
     ValueError
         If the shape or type is not as above.
     """
-    from detectors.pages._page_kernels import pack_nibbles
+    from detectors.pages._picture_kernels import pack_nibbles
 
     if image.dtype != np.uint8 or image.ndim != 2 or image.shape[1] % 2:
         raise ValueError(
             f"image is {image.dtype} of shape {image.shape}; expected uint8 (height, even width)"
         )
     height, width = image.shape
-    lines = pack_nibbles(np.ascontiguousarray(image))
+    lines = scratch_bytes("lines", height * (1 + width // 2)).reshape(height, -1)
+    pack_nibbles(np.ascontiguousarray(image), lines)
     return _png(width, height, bit_depth=4, colour_type=_GREY, lines=lines)
 
 
@@ -71,7 +99,7 @@ def rgb_png(image: NDArray[np.uint8]) -> bytes:
         )
     height, width = image.shape[:2]
     flat = image.reshape(height, width * 3)
-    lines = np.empty((height, 1 + width * 3), dtype=np.uint8)
+    lines = scratch_bytes("lines", height * (1 + width * 3)).reshape(height, -1)
     lines[:, 0] = 2  # filter type "up"; the line above the first counts as zero
     lines[0, 1:] = flat[0]
     np.subtract(flat[1:], flat[:-1], out=lines[1:, 1:])

@@ -152,7 +152,7 @@ def render_topomaps(
         If a shape is not as above, fewer than :data:`MIN_CHANNELS` electrodes were recorded, a
         recorded value is not finite, or the limits are not increasing.
     """
-    from detectors.pages._page_kernels import paint_map
+    from detectors.pages._picture_kernels import paint_map
 
     _check(values, mask, limits)
     recorded = tuple(mask.tolist())
@@ -253,8 +253,9 @@ def _draw_limits(image: NDArray[np.uint8], style: TopomapStyle, low: float, high
 
 
 def _draw_overlay(image: NDArray[np.uint8], mask: tuple[bool, ...], style: TopomapStyle) -> None:
-    rows, columns, keep, ink = _overlay(mask, style)
-    image[rows, columns] = (image[rows, columns] * keep + ink).astype(np.uint8)
+    from detectors.pages._picture_kernels import blend_pixels
+
+    blend_pixels(image, *_overlay(mask, style))
 
 
 @functools.lru_cache(maxsize=64)

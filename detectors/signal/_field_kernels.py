@@ -251,17 +251,22 @@ def _brief(x: NDArray[np.float32], half: int, feet: int, out: NDArray[np.float32
     """Fill the mean around each sample less the mean of those ``feet`` to either side; 0 at ends."""
     n = x.shape[0]
     mean = np.zeros(n, dtype=np.float32)
-    width = np.float32(2 * half + 1)
-    for t in range(half, n - half):
-        total = np.float32(0.0)
-        for k in range(-half, half + 1):
-            total += x[t + k]
-        mean[t] = total / width
+    inside = mean[half : n - half]
+    # an offset at a time, as a loop over few samples is not vectorised
+    for k in range(2 * half + 1):
+        part = x[k : k + n - 2 * half]
+        for t in range(inside.shape[0]):
+            inside[t] += part[t]
+    share = np.float32(1.0) / np.float32(2 * half + 1)
+    for t in range(n):
+        mean[t] *= share
     reach = half + feet
     for t in range(n):
         out[t] = 0.0
-    for t in range(reach, n - reach):
-        out[t] = mean[t] - np.float32(0.5) * (mean[t - feet] + mean[t + feet])
+    into, middle = out[reach : n - reach], mean[reach : n - reach]
+    before, after = mean[half : n - reach - feet], mean[reach + feet : n - half]
+    for t in range(into.shape[0]):
+        into[t] = middle[t] - np.float32(0.5) * (before[t] + after[t])
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)

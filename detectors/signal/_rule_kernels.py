@@ -15,6 +15,10 @@ from scipy.signal import firwin
 
 from detectors.types import N_TIMES, SFREQ_HZ
 
+CELL = 20
+"""Samples of a cell; constant, as is :data:`BLOCK`, or no loop over them is unrolled."""
+BLOCK = 5
+"""Samples of a block of the slow view."""
 _FAST = {"nnan", "ninf", "nsz", "reassoc", "contract"}
 
 FAST_EDGE_HZ = 30.0
@@ -67,6 +71,56 @@ def sum_power(spectra: NDArray[np.float32], scale: np.float32, out: NDArray[np.f
                 out[r, k] += re * re + im * im
         for k in range(n_freqs):
             out[r, k] *= scale
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def _join(one: NDArray[np.float32], other: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+    """Fill the spectrum of a window from those of its halves, without its mean; (2, bins) each."""
+    n_bins = out.shape[1]
+    for part in range(2):
+        # from one half to the next a wave of an odd bin turns round
+        for k in range(0, n_bins - 1, 2):
+            out[part, k] = one[part, k] + other[part, k]
+            out[part, k + 1] = one[part, k + 1] - other[part, k + 1]
+        if n_bins % 2:
+            out[part, n_bins - 1] = one[part, n_bins - 1] + other[part, n_bins - 1]
+        out[part, 0] = np.float32(0.0)
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def tapered_power(
+    halves: NDArray[np.float32],
+    share: NDArray[np.float32],
+    scale: np.float32,
+    power: NDArray[np.float32],
+) -> None:
+    """Fill the power of Hann windows from the spectra of half windows, less a mean of rows.
+
+    ``halves`` (n, rows, n_windows + 1, 2, bins), real and imaginary parts, is worked on in place;
+    ``share`` (n, rows) weighs the mean; ``power`` (n, rows, n_windows, bins - 1), its first bin 0.
+    """
+    n, n_rows, n_windows, n_bins = power.shape
+    n_flat = halves.shape[2] * 2 * halves.shape[4]
+    common = np.empty(n_flat, dtype=np.float32)
+    whole = np.empty((2, n_bins + 1), dtype=np.float32)
+    for i in range(n):
+        common[:] = np.float32(0.0)
+        for r in range(n_rows):
+            own, weight = halves[i, r].reshape(-1), share[i, r]
+            for k in range(n_flat):
+                common[k] += weight * own[k]
+        for r in range(n_rows):
+            own = halves[i, r].reshape(-1)
+            for k in range(n_flat):
+                own[k] -= common[k]
+            for w in range(n_windows):
+                _join(halves[i, r, w], halves[i, r, w + 1], whole)
+                out = power[i, r, w]
+                out[0] = np.float32(0.0)
+                for k in range(1, n_bins):
+                    re = whole[0, k] - np.float32(0.5) * (whole[0, k - 1] + whole[0, k + 1])
+                    im = whole[1, k] - np.float32(0.5) * (whole[1, k - 1] + whole[1, k + 1])
+                    out[k] = scale * (re * re + im * im)
 
 
 @njit(cache=True, nogil=True)
@@ -122,35 +176,70 @@ def _statistics(x: NDArray[np.float32], out: NDArray[np.float64]) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
+def _largest_of_cells(
+    x: NDArray[np.float32], fours: NDArray[np.float32], out: NDArray[np.float32]
+) -> None:
+    """Fill the largest value of every cell; ``fours`` is room to work in.
+
+    The largest of four neighbours is found for all samples, several at a time, so that only five
+    are left to compare in a cell.
+    """
+    n = x.shape[0]
+    for t in range(n - 3):
+        fours[t] = max(max(x[t], x[t + 1]), max(x[t + 2], x[t + 3]))
+    for c in range(out.shape[0]):
+        t = c * CELL
+        low, high = max(fours[t], fours[t + 4]), max(fours[t + 8], fours[t + 12])
+        out[c] = max(max(low, high), fours[t + 16])
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def _mean_of_cells(
+    x: NDArray[np.float32], fours: NDArray[np.float32], out: NDArray[np.float32]
+) -> None:
+    """Fill the mean of every cell as :func:`_largest_of_cells` does its maximum."""
+    n = x.shape[0]
+    for t in range(n - 3):
+        fours[t] = (x[t] + x[t + 1]) + (x[t + 2] + x[t + 3])
+    share = np.float32(1.0 / CELL)
+    for c in range(out.shape[0]):
+        t = c * CELL
+        total = (fours[t] + fours[t + 4]) + (fours[t + 8] + fours[t + 12])
+        out[c] = share * (total + fours[t + 16])
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
 def _cells(
     x: NDArray[np.float32],
     low: NDArray[np.float32],
     high: NDArray[np.float32],
     step: NDArray[np.float32],
     lag: int,
+    room: NDArray[np.float32],
 ) -> None:
-    """Fill minimum, maximum and largest ``|x[t + lag] - x[t]|`` of every cell of one row."""
-    n_cells = low.shape[0]
-    size = x.shape[0] // n_cells
-    for c in range(n_cells):
-        start = c * size
-        smallest = x[start]
-        largest = x[start]
-        for t in range(start, start + size):
-            smallest = min(smallest, x[t])
-            largest = max(largest, x[t])
-        low[c] = smallest
-        high[c] = largest
-        steepest = np.float32(0.0)
-        for t in range(start, min(start + size, x.shape[0] - lag)):
-            steepest = max(steepest, abs(x[t + lag] - x[t]))
-        step[c] = steepest
+    """Fill minimum, maximum and largest ``|x[t + lag] - x[t]|`` of every cell of one row.
+
+    ``room`` (2, n_times) is to work in.
+    """
+    n = x.shape[0]
+    other, fours = room[0], room[1]
+    _largest_of_cells(x, fours, high)
+    for t in range(n):
+        other[t] = -x[t]
+    _largest_of_cells(other, fours, low)
+    for c in range(low.shape[0]):
+        low[c] = -low[c]
+    after = x[lag:]
+    for t in range(n - lag):
+        other[t] = abs(after[t] - x[t])
+    other[n - lag :] = np.float32(0.0)
+    _largest_of_cells(other, fours, step)
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
 def _fast_power(
     x: NDArray[np.float32],
-    buffer: NDArray[np.float32],
+    room: NDArray[np.float32],
     power: NDArray[np.float32],
     change: NDArray[np.float32],
 ) -> None:
@@ -158,8 +247,9 @@ def _fast_power(
 
     The taps are written out and the length is a constant because only then is the loop
     vectorised (10 times faster than a loop over taps). The first and last cell, where the filter
-    is not fully inside, repeat their neighbour.
+    is not fully inside, repeat their neighbour. ``room`` (3, n_times) is to work in.
     """
+    buffer, square, fours = room[0], room[1], room[2]
     for t in range(MUSCLE_REACH, N_TIMES - MUSCLE_REACH):
         buffer[t] = (
             _H0 * x[t]
@@ -176,17 +266,16 @@ def _fast_power(
             + _H11 * (x[t - 11] + x[t + 11])
             + _H12 * (x[t - 12] + x[t + 12])
         )
-    n_cells = power.shape[0]
-    size = N_TIMES // n_cells
-    for c in range(1, n_cells - 1):
-        total = np.float32(0.0)
-        moved = np.float32(0.0)
-        for t in range(c * size, c * size + size):
-            total += buffer[t] * buffer[t]
-            step = buffer[t] - buffer[t - 1]
-            moved += step * step
-        power[c] = total / size
-        change[c] = moved / size
+    first, last = CELL, N_TIMES - CELL
+    inside, before = buffer[first:last], buffer[first - 1 : last - 1]
+    n_inside, n_cells = last - first, power.shape[0]
+    for t in range(n_inside):
+        square[t] = inside[t] * inside[t]
+    _mean_of_cells(square[:n_inside], fours, power[1 : n_cells - 1])
+    for t in range(n_inside):
+        moved = inside[t] - before[t]
+        square[t] = moved * moved
+    _mean_of_cells(square[:n_inside], fours, change[1 : n_cells - 1])
     power[0] = power[1]
     power[n_cells - 1] = power[n_cells - 2]
     change[0] = change[1]
@@ -209,21 +298,19 @@ def scan_rows(
     block means. Rows that were not recorded keep the zeros they came with.
     """
     n_rows, n = data.shape
-    n_slow = slow.shape[1]
-    block = n // n_slow
-    buffer = np.empty(n, dtype=np.float32)
+    room = np.empty((3, n), dtype=np.float32)
+    share = np.float32(1.0 / BLOCK)
     for r in range(n_rows):
         if not recorded[r]:
             continue
         x = data[r]
         _statistics(x, statistics[r])
-        _cells(x, cells[0, r], cells[1, r], cells[2, r], lag)
-        _fast_power(x, buffer, cells[3, r], cells[4, r])
-        for b in range(n_slow):
-            total = np.float32(0.0)
-            for t in range(b * block, b * block + block):
-                total += x[t]
-            slow[r, b] = total / block
+        _cells(x, cells[0, r], cells[1, r], cells[2, r], lag, room)
+        _fast_power(x, room, cells[3, r], cells[4, r])
+        for b in range(slow.shape[1]):
+            t = BLOCK * b
+            total = (x[t] + x[t + 1]) + (x[t + 2] + x[t + 3]) + x[t + 4]
+            slow[r, b] = share * total
 
 
 @njit(cache=True, nogil=True)

@@ -6,7 +6,7 @@ variance with unit gain for the field) leaves the event and takes away what the 
 common, so that an event is told by its ratio to the background instead of by its microvolts. The
 covariance of ten seconds is shrunk towards that of any head, where correlation falls with the angle
 between electrodes. What a rule makes of it is in :mod:`detectors.artifacts.ocular` and
-:mod:`detectors.artifacts.technical`.
+:mod:`detectors.artifacts.pops`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ LIMITS: dict[str, Limit] = {
         60.0, "deg", "engineering default: neighbours 36 degrees apart correlate at 0.8"
     ),
     "prior_own_share": Limit(0.05, "1", "engineering default: of a row's power, not shared"),
-    "focus_width_deg": Limit(35.0, "deg", "engineering default: a cortical patch's field"),
-    "focus_share": Limit(0.9, "1", "engineering default: of what the best focus explains"),
+    "narrow_deg": Limit(20.0, "deg", "engineering default: the narrowest cortical patch's field"),
+    "focus_deg": Limit(35.0, "deg", "engineering default: a cortical patch's field"),
+    "wide_deg": Limit(55.0, "deg", "engineering default: of K-complexes and slow waves"),
     "ridge": Limit(0.02, "1", "engineering default: contacts differ, fields are not exact"),
     "common": Limit(100.0, "1", "engineering default: takes any common reference out"),
     "quiet_sd": Limit(1.15, "SD", "engineering default: three quarters of a Gaussian"),
@@ -72,30 +73,46 @@ class Matched:
         """Weigh rows, shape (n_kept, 19, n_times), of the segments given, into one of the field."""
         return np.asarray(np.einsum("kc,kct->kt", self.weight[segment], rows_uv))
 
-    def is_better_than_a_focus(
-        self, segment: NDArray[np.intp], time: NDArray[np.intp]
-    ) -> NDArray[np.bool_]:
-        """Whether the field explains each moment nearly as well as the best single focus does.
+    def rival_share(self, segment: NDArray[np.intp], time: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return what the best rival explains of each moment, as a share of what the field does.
 
-        A focus is a source under one electrode with a field as wide as a cortical patch's; slow
-        waves, K-complexes and discharges have such fields.
+        Rivals are sources under one electrode with fields as wide as cortical patches have them,
+        which slow waves, K-complexes and discharges do, and single electrodes, which pop.
         """
         moment = self.moves[segment, :, time].astype(np.float64)
         inverse = self.inverse[segment].astype(np.float64)
-        towards = np.einsum("kcd,kd->kc", inverse, moment)
-        fields = np.concatenate([self.field[None], _foci()])
+        fields = np.concatenate([self.field[None], _rivals()])
+        towards = np.matmul(inverse, moment[:, :, None])[:, :, 0]
         gain = (np.matmul(inverse, fields.T) * fields.T).sum(1)
         explained = (towards @ fields.T) ** 2 / np.maximum(gain, 1e-12)
         best = explained[:, 1:].max(1, initial=0.0)
-        return np.asarray(explained[:, 0] >= _L["focus_share"] * best)
+        return np.asarray(best / np.maximum(explained[:, 0], 1e-12))
+
+    def unrest(
+        self, segment: NDArray[np.intp], time: NDArray[np.intp], reach: int, step: int
+    ) -> NDArray[np.float64]:
+        """Return how lively the page is around each moment, in SDs of its quiet times.
+
+        Parameters
+        ----------
+        segment, time
+            The moments.
+        reach, step
+            Samples to either side, and from one looked at to the next. Half of them may be events.
+        """
+        middle = np.clip(time, reach, self.moves.shape[2] - 1 - reach)
+        near = middle[:, None] + np.arange(-reach, reach + 1, step)
+        moves = self.moves[segment[:, None], :, near]
+        power = (np.matmul(moves, self.inverse[segment]) * moves).sum(-1)
+        return np.asarray(np.sqrt(np.median(power, axis=1) / len(self.field)))
 
     def misfit(self, segment: NDArray[np.intp], time: NDArray[np.intp]) -> NDArray[np.float64]:
         """Return how much of each moment the field does not explain, mean square SDs per row."""
         moment = self.moves[segment, :, time].astype(np.float64)
         inverse = self.inverse[segment].astype(np.float64)
-        whole = np.einsum("kc,kcd,kd->k", moment, inverse, moment)
-        along = np.einsum("kc,kcd,d->k", moment, inverse, self.field)
-        gain = np.einsum("c,kcd,d->k", self.field, inverse, self.field)
+        towards = np.matmul(inverse, moment[:, :, None])[:, :, 0]
+        whole, along = (towards * moment).sum(1), towards @ self.field
+        gain = np.matmul(inverse, self.field) @ self.field
         left: NDArray[np.float64] = (whole - along**2 / np.maximum(gain, 1e-12)).clip(0)
         return left / len(self.field)
 
@@ -164,9 +181,11 @@ def own_steps(
 
 
 @cache
-def _foci() -> NDArray[np.float64]:
-    """Fields of sources under each electrode, Gaussians of the angle, shape (19, 19)."""
-    return np.asarray(np.exp(-0.5 * (_angles() / np.deg2rad(_L["focus_width_deg"])) ** 2))
+def _rivals() -> NDArray[np.float64]:
+    """Fields of sources under each electrode, Gaussians of the angle, and of single electrodes."""
+    widths = [np.deg2rad(_L[name]) for name in ("narrow_deg", "focus_deg", "wide_deg")]
+    foci = [np.exp(-0.5 * (_angles() / width) ** 2) for width in widths]
+    return np.concatenate([*foci, np.eye(len(CANONICAL19))])
 
 
 @cache

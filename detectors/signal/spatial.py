@@ -137,6 +137,8 @@ def exact_tiers(values: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArra
     if not np.isfinite(values[mask]).all():
         raise ValueError("values inside the mask must be finite; mask out missing channels")
     tiers = np.full(values.shape, -1, dtype=np.int8)
+    if mask.all() and len(values) <= _BLOCK:  # the common page, without picking rows apart
+        return _tiers_of(values.astype(np.float64)) if values.size else tiers
     counts = mask.sum(1)
     for count in np.unique(counts[counts > 0]):
         chosen = np.nonzero(counts == count)[0]
@@ -151,20 +153,18 @@ def exact_tiers(values: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArra
 
 @cache
 def _cut_pairs(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    return np.triu_indices(count - 1, k=1)
+    first, second = np.triu_indices(count - 1, k=1)
+    return first + 1, second + 1
 
 
 def _tiers_of(values: NDArray[np.float64]) -> NDArray[np.int8]:
     """Tier complete rows, shape (m, count)."""
     ordered = np.sort(values, axis=1)
     is_new = np.diff(ordered, axis=1) > 0
-    n_distinct = is_new.sum(1) + 1
-    low, high = ordered[:, :1], ordered[:, -1:]
-    # fewer than three distinct values: two make low and high, one makes medium
-    simple = np.where(values > low, 2, np.where(low < high, 0, 1))
-    if values.shape[1] < 3 or not (n_distinct >= 3).any():
-        return simple.astype(np.int8)
-    first, second = (cuts + 1 for cuts in _cut_pairs(values.shape[1]))
+    is_split = is_new.sum(1) >= 2
+    if values.shape[1] < 3 or not is_split.any():
+        return _simple_tiers(values, ordered)
+    first, second = _cut_pairs(values.shape[1])
     total = np.zeros((ordered.shape[0], ordered.shape[1] + 1))
     np.cumsum(ordered - ordered.mean(1, keepdims=True), axis=1, out=total[:, 1:])
     left, middle = total[:, first], total[:, second]
@@ -172,13 +172,21 @@ def _tiers_of(values: NDArray[np.float64]) -> NDArray[np.int8]:
     score = left**2 / first
     score += (middle - left) ** 2 / (second - first)
     score += middle**2 / (values.shape[1] - second)
-    # a cut between equal values is never better than the cut beside them
-    score[~(is_new[:, first - 1] & is_new[:, second - 1])] = -np.inf
+    if not is_new.all():  # a cut between equal values is never better than the cut beside them
+        score[~(is_new[:, first - 1] & is_new[:, second - 1])] = -np.inf
     best = score.argmax(1)
     at = np.arange(len(values))
     lower, upper = ordered[at, first[best]], ordered[at, second[best]]
     tiers = (values >= lower[:, None]).astype(np.int8) + (values >= upper[:, None])
-    return np.where((n_distinct >= 3)[:, None], tiers, simple).astype(np.int8)
+    if is_split.all():
+        return tiers
+    return np.where(is_split[:, None], tiers, _simple_tiers(values, ordered))
+
+
+def _simple_tiers(values: NDArray[np.float64], ordered: NDArray[np.float64]) -> NDArray[np.int8]:
+    """Tier rows of fewer than three distinct values: two make low and high, one makes medium."""
+    low, high = ordered[:, :1], ordered[:, -1:]
+    return np.where(values > low, 2, np.where(low < high, 0, 1)).astype(np.int8)
 
 
 def _energy(data_uv: NDArray[np.float32], used: NDArray[np.bool_]) -> NDArray[np.float64]:

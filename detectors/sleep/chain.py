@@ -3,14 +3,14 @@
 Definitions are AASM's (``clinical.md`` 6); a page carries graphoelements, never a stage. Single
 electrodes are needed: amplitude and place are defined on them, so bipolar recordings are not
 judged. Spindles are in :mod:`detectors.sleep.spindles`, K-complexes in
-:mod:`detectors.sleep.kcomplexes`, slow waves in :mod:`detectors.sleep.slow_waves`, vertex, sawtooth
-and occipital waves in :mod:`detectors.sleep.transients`.
+:mod:`detectors.sleep.kcomplexes`, slow waves in :mod:`detectors.sleep.slow_waves`, vertex and
+occipital waves in :mod:`detectors.sleep.transients`, sawtooth waves in :mod:`detectors.sleep.sawtooth`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,10 @@ from detectors.montage import rows_of
 from detectors.signal.envelope import band_spectrum
 from detectors.signal.row_statistics import RowStatistics
 from detectors.signal.spectra import SpectralFeatures
-from detectors.sleep import kcomplexes, slow_waves, spindles, transients, white_page
+from detectors.sleep import kcomplexes, sawtooth, slow_waves, spindles, transients, white_page
 from detectors.types import Finding, RuleResult, SegmentBatch
 
-VERSION = f"{spindles.VERSION}.{kcomplexes.VERSION}.{transients.VERSION}.2"
+VERSION = f"{spindles.VERSION}.{kcomplexes.VERSION}.{transients.VERSION}.{sawtooth.VERSION}.3"
 """Version of the sleep rules together, part of the rules' version."""
 
 _E = "engineering default"
@@ -41,8 +41,18 @@ _OWN: dict[str, Limit] = {
         _E + ": 4-7 over 20-40 Hz behind; 3 % of simulated pages of sleep lie lower, "
         "half of those of wakefulness",
     ),
-    "lone_spindle_over_background": Limit(5.5, "1", _E + ": without the other kind on the page"),
-    "lone_kcomplex_over_background": Limit(4.6, "1", _E + ": without the other kind on the page"),
+    "sure_spindle_slow_db": Limit(
+        9.0, "dB", _E + ": 2-7 over 8-11 Hz behind, half of simulated pages of sleep lie higher"
+    ),
+    "sure_kcomplex_slow_db": Limit(8.0, "dB", _E + ": likewise, a fifth of them lie lower"),
+    "sure_spindle_theta_db": Limit(
+        4.0, "dB", _E + ": 4-7 over 20-40 Hz behind, half of simulated pages of sleep lie higher"
+    ),
+    "sure_kcomplex_theta_db": Limit(3.0, "dB", _E + ": likewise, a quarter of them lie lower"),
+    "more_per_slow_db": Limit(0.2, "1/dB", _E + ": asked of a wave for each dB short of it"),
+    "more_per_theta_db": Limit(0.4, "1/dB", _E + ": asked of a wave for each dB short of it"),
+    "more_lone_spindle": Limit(0.3, "1", _E + ": asked without a K-complex on the page"),
+    "more_lone_kcomplex": Limit(0.3, "1", _E + ": asked without a spindle on the page"),
 }
 LIMITS: dict[str, Limit] = _OWN | {
     f"{prefix}_{name}": limit
@@ -50,6 +60,7 @@ LIMITS: dict[str, Limit] = _OWN | {
         ("spindle", spindles),
         ("kcomplex", kcomplexes),
         ("transient", transients),
+        ("sawtooth", sawtooth),
         ("white_page", white_page),
     )
     for name, limit in module.LIMITS.items()
@@ -57,6 +68,10 @@ LIMITS: dict[str, Limit] = _OWN | {
 """Constants of the chain and of the rules below it, with their source marks."""
 
 _L = {name: limit.value for name, limit in _OWN.items()}
+_LEAST = {
+    "spindle": spindles.LIMITS["over_background"].value,
+    "kcomplex": kcomplexes.LIMITS["over_background"].value,
+}
 _OCCIPITAL = rows_of("O1", "O2")
 _BEHIND = rows_of("P3", "Pz", "P4", "O1", "O2")
 _FAST_TOP_HZ = 40.0
@@ -97,12 +112,8 @@ def find_sleep(
     asleep = np.nonzero(is_open)[0]
     smooth = _slow_view(statistics.slow_uv, live, slow_waves.VIEW_WIDTH)
     slow = slow_waves.find_slow_waves(batch, smooth, clean)
-    slowed = frozenset(
-        s
-        for s, is_slow in zip(batch.segment_ids, is_slowed(batch, spectra), strict=True)
-        if is_slow
-    )
-    found, is_sure = _on_sleeping(batch, statistics.slow_uv, live, clean, asleep, slow, slowed)
+    levels = sleep_levels(batch, spectra)
+    found, is_sure = _on_sleeping(batch, statistics.slow_uv, live, clean, asleep, slow, levels)
     is_asleep = np.zeros(len(batch), dtype=np.bool_)
     is_asleep[asleep] = is_sure
     why = {
@@ -135,12 +146,9 @@ def _on_sleeping(
     clean: NDArray[np.bool_],
     pages: NDArray[np.intp],
     slow: Sequence[Finding],
-    slowed: frozenset[str],
+    levels: SleepLevels,
 ) -> tuple[list[Finding], NDArray[np.bool_]]:
-    """Look for what only sleep has on some pages; also return which have a sure sign of sleep.
-
-    Spindles are kept on ``slowed`` pages.
-    """
+    """Look for what only sleep has on some pages; also return which have a sure sign of sleep."""
     if not pages.size:
         return [], np.zeros(0, dtype=np.bool_)
     part = replace(
@@ -155,13 +163,9 @@ def _on_sleeping(
     rows = part.data_uv.reshape(-1, part.data_uv.shape[-1])
     spectrum = band_spectrum(rows).reshape(*part.data_uv.shape[:2], -1)
     sharp = _slow_view(slow_uv[pages], live, kcomplexes.VIEW_WIDTH)
-    both = [
-        finding
-        for finding in spindles.find_spindles(part, spectrum, live, clean)
-        if finding.segment_id in slowed
-    ]
+    both = spindles.find_spindles(part, spectrum, live, clean)
     both += kcomplexes.find_kcomplexes(part, spectrum, sharp, live, clean)
-    both = _without_lone(both)
+    both = _sure_enough(both, part.segment_ids, levels.of(pages))
     known = [*both, *slow]
     others, is_sure = transients.find_sleep_transients(part, spectrum, live, clean, known)
     return [*both, *others], is_sure
@@ -202,8 +206,41 @@ def awake_pages(
     return is_alpha.any(1) | np.array([s in signs for s in batch.segment_ids], dtype=np.bool_)
 
 
-def is_slowed(batch: SegmentBatch, spectra: SpectralFeatures) -> NDArray[np.bool_]:
-    """Say which pages have the slower background of sleep, shape (n,): spindles ask for it.
+@dataclass(frozen=True, slots=True)
+class SleepLevels:
+    """How much the background of pages is that of sleep, shape (n,) each.
+
+    Parameters
+    ----------
+    slow_db
+        Slow activity over alpha behind.
+    theta_db
+        Theta over beta and muscle behind; infinite where the recording's own low-pass took those
+        away, which is no sign of sleep but none against it either.
+    """
+
+    slow_db: NDArray[np.float32]
+    theta_db: NDArray[np.float32]
+
+    def of(self, pages: NDArray[np.intp]) -> SleepLevels:
+        """Return the levels of some pages."""
+        return SleepLevels(self.slow_db[pages], self.theta_db[pages])
+
+    @property
+    def is_slowed(self) -> NDArray[np.bool_]:
+        """Which pages may show spindles at all."""
+        is_theta = self.theta_db >= _L["theta_over_fast_db"]
+        return np.asarray((self.slow_db >= _L["slow_over_alpha_db"]) & is_theta)
+
+    def asked_more(self, kind: str) -> NDArray[np.float32]:
+        """How much more than its rule's own limit a wave of a kind has to stand out."""
+        more = _L["more_per_slow_db"] * np.maximum(_L[f"sure_{kind}_slow_db"] - self.slow_db, 0)
+        more += _L["more_per_theta_db"] * np.maximum(_L[f"sure_{kind}_theta_db"] - self.theta_db, 0)
+        return np.asarray(more, dtype=np.float32)
+
+
+def sleep_levels(batch: SegmentBatch, spectra: SpectralFeatures) -> SleepLevels:
+    """Measure how much the background is that of sleep.
 
     AASM's spindles stand on a background of low-amplitude mixed, mostly theta activity or slower,
     from which alpha has gone. So slow activity must outweigh alpha over the parietal and occipital
@@ -223,23 +260,31 @@ def is_slowed(batch: SegmentBatch, spectra: SpectralFeatures) -> NDArray[np.bool
         total = power[..., (hz >= low) & (hz < high)].sum((1, 2))
         return np.asarray(10 * np.log10(np.maximum(total, 1e-9)))
 
-    is_slow = level_db(2, 7) - level_db(8, 11) >= _L["slow_over_alpha_db"]
-    is_theta = level_db(4, 7) - level_db(20, _FAST_TOP_HZ) >= _L["theta_over_fast_db"]
-    # what the recording's own low-pass took away is no sign of sleep
-    return np.asarray(is_slow & (is_theta | (batch.band_hz[:, 1] < _FAST_TOP_HZ)))
+    theta_db = level_db(4, 7) - level_db(20, _FAST_TOP_HZ)
+    theta_db = np.where(batch.band_hz[:, 1] < _FAST_TOP_HZ, np.float32(np.inf), theta_db)
+    return SleepLevels(level_db(2, 7) - level_db(8, 11), theta_db)
 
 
-def _without_lone(findings: Sequence[Finding]) -> list[Finding]:
-    """Ask more of spindles on a page without a K-complex, and the reverse.
+def _sure_enough(
+    findings: Sequence[Finding], segment_ids: Sequence[str], levels: SleepLevels
+) -> list[Finding]:
+    """Keep the spindles and K-complexes that stand out enough for their page.
 
-    Noise that looks like one is rare, noise that looks like both on one page is rarer still, and
-    sleep with spindles has K-complexes as well; awake, mu and fast alpha come in many bursts.
+    The less a page's background is that of sleep, the more is asked, and some more of one kind
+    without the other: noise that looks like both on one page is rare, and awake, mu and fast alpha
+    come in many bursts. Spindles need a slowed page.
     """
+    place = {s: i for i, s in enumerate(segment_ids)}
+    more = {kind: levels.asked_more(kind) for kind in _LEAST}
+    is_slowed = levels.is_slowed
     kinds: dict[str, set[str]] = {}
     for finding in findings:
         kinds.setdefault(finding.segment_id, set()).add(finding.kind)
-    return [
-        f for f in findings
-        if len(kinds[f.segment_id]) > 1
-        or (f.measure("over_background") or 0.0) >= _L[f"lone_{f.kind}_over_background"]
-    ]  # fmt: skip
+    kept = []
+    for f in findings:
+        i = place[f.segment_id]
+        alone = 0.0 if len(kinds[f.segment_id]) > 1 else _L[f"more_lone_{f.kind}"]
+        least = _LEAST[f.kind] + float(more[f.kind][i]) + alone
+        if (f.measure("over_background") or 0.0) >= least and (f.kind != "spindle" or is_slowed[i]):
+            kept.append(f)
+    return kept

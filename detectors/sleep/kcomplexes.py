@@ -31,7 +31,7 @@ from detectors.types import (
     SegmentBatch,
 )
 
-VERSION = "3"
+VERSION = "4"
 """Version of the K-complex rule, part of every finding's source."""
 
 _E = "engineering default"

@@ -32,7 +32,7 @@ LIMITS: dict[str, Limit] = {
         4.5,
         "1",
         _E + ": envelope over the background's deviation, through the field's filter; 30 "
-        "false ones per hour of simulated sleep background, 2 after the chain's gates",
+        "false ones per hour of simulated sleep background, 11 after the chain's gates",
     ),
     "flank_share": Limit(0.35, "1", _E + ": how much flanks in time raise the background"),
     "least_background": Limit(0.6, "1", _E + ": quiet flanks lower the background no further"),

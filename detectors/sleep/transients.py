@@ -1,11 +1,11 @@
-"""Vertex waves, sawtooth waves and positive occipital sharp transients (POSTS).
+"""Vertex waves and positive occipital sharp transients (POSTS).
 
-All three are told from look-alikes by place, sign and length on the page's own background: a vertex
-wave is shorter than a K-complex and has its maximum at Cz, a sawtooth run is steeper on one flank
-than midline theta, and POSTS cannot be told from lambda waves of an open-eyed reader, so they are
-judged only on pages that show another sign of sleep. Definitions: AASM and the IFCN glossary 2017
-(``clinical.md`` 6); filters are in :mod:`detectors.sleep.white_page`, the chain in
-:mod:`detectors.sleep.chain`.
+Both are told from look-alikes by place, sign and length on the page's own background: a vertex wave
+is shorter than a K-complex and has its maximum at Cz, and POSTS cannot be told from lambda waves of
+an open-eyed reader, so they are judged only on pages that show another sign of sleep. Positive waves
+elsewhere, as the rolandic ones of newborns, are not looked for. Definitions: AASM and the IFCN
+glossary 2017 (``clinical.md`` 6); runs of sawtooth waves are in :mod:`detectors.sleep.sawtooth`,
+filters in :mod:`detectors.sleep.white_page`, the chain in :mod:`detectors.sleep.chain`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 from detectors._rule_common import Limit, make_finding, margin_confidence, too_few
 from detectors.montage import NEIGHBOURS, rows_of
 from detectors.signal.envelope import filter_band
+from detectors.sleep.sawtooth import find_sawtooth
 from detectors.sleep.white_page import (
     WhitePage,
     correlate,
-    envelope_scale,
-    narrow_envelopes,
     shape_spectra,
     signal_scale,
     white_page,
@@ -38,7 +37,7 @@ from detectors.types import (
     SegmentBatch,
 )
 
-VERSION = "1"
+VERSION = "2"
 """Version of these rules, part of every finding's source."""
 
 _E = "engineering default"
@@ -56,13 +55,6 @@ LIMITS: dict[str, Limit] = {
         5.5, "1", _E + ": of the spindle, K-complex or vertex wave that says the page is of sleep"
     ),
     "posts_over_other": Limit(1.0, "1", "IFCN glossary 2017: occipital maximum"),
-    "sawtooth_low_hz": Limit(2.0, "Hz", "AASM"),
-    "sawtooth_high_hz": Limit(6.0, "Hz", "AASM"),
-    "sawtooth_waves": Limit(3.0, "1", _E + ": waves that make a run"),
-    "sawtooth_over_background": Limit(5.5, "1", _E + ": envelope over the background's deviation"),
-    "sawtooth_flank_ratio": Limit(1.4, "1", "AASM 'triangular', one flank steeper by " + _E),
-    "sawtooth_over_central": Limit(1.2, "1", _E + ": C3 or C4 may be so much stronger than Cz"),
-    "sawtooth_foot_share": Limit(0.5, "1", _E + "; of its peak, where a run begins and ends"),
     "neighbours": Limit(2.0, "rows", _E + ": that show a wave too, else it is the electrode's own"),
     "neighbour_share": Limit(0.25, "1", _E + ": of its size"),
     "foot_share": Limit(0.2, "1", _E + "; of its peak, where a wave begins and ends"),
@@ -74,13 +66,10 @@ LIMITS: dict[str, Limit] = {
 _L = {name: entry.value for name, entry in LIMITS.items()}
 _LENGTHS_S = (0.05, 0.12, 0.18, 0.27, 0.4)
 _BAND_HZ = (1.0, 20.0)
-_POINTS, _RUN_POINTS, _RUN_FINE = 256, 64, 256
-_RUN_HZ = (2.4, 3.1, 3.8, 4.5, 5.2)
-_RUN_S = 0.4
+_POINTS = 256
 _CENTRAL, _OCCIPITAL = rows_of("C3", "Cz", "C4"), rows_of("O1", "O2")
 _FIELDS = rows_of("Cz", "O1", "O2")
 _CZ = int(rows_of("Cz")[0])
-_MIDLINE = rows_of("Cz", "C3", "C4", "Fz", "Pz")
 
 KINDS = ("vertex_wave", "sawtooth", "posts")
 NO_SLEEP = "no sure sign of sleep on the page: lambda waves look the same"
@@ -105,7 +94,7 @@ def find_sleep_transients(
     clean: NDArray[np.bool_],
     asleep: Sequence[Finding],
 ) -> tuple[list[Finding], NDArray[np.bool_]]:
-    """Find vertex waves, sawtooth runs and POSTS.
+    """Find vertex waves and POSTS, and call the rule of sawtooth runs.
 
     Parameters
     ----------
@@ -154,8 +143,8 @@ def find_sleep_transients(
         and not _meets(seen[wave.page], wave, ("kcomplex", "slow_wave", "vertex_wave"))
     ]
     is_calm = np.array([not {f.kind for f in found} & {"spindle", "kcomplex"} for found in signs])
-    sawtooth = _sawtooth(batch, spectrum, page, rows[:, 0], clean, has_row & is_calm)
-    return [*vertex, *sawtooth, *posts], is_asleep
+    runs = find_sawtooth(batch, spectrum, (page.freqs_hz, rows[:, 0]), clean, has_row & is_calm)
+    return [*vertex, *runs, *posts], is_asleep
 
 
 def transient_reasons(
@@ -286,87 +275,3 @@ def _finding(batch: SegmentBatch, kind: str, wave: _Wave, least: float) -> Findi
         batch.segment_ids[wave.page], kind, [CANONICAL19[wave.row]], (wave.t0_s, wave.t1_s),
         measures, margin_confidence(wave.strength / least), VERSION,
     )  # fmt: skip
-
-
-def _sawtooth(
-    batch: SegmentBatch,
-    spectrum: NDArray[np.complex64],
-    page: WhitePage,
-    vertex: NDArray[np.complex64],
-    clean: NDArray[np.bool_],
-    is_judged: NDArray[np.bool_],
-) -> list[Finding]:
-    """Find runs of waves of 2-6 Hz at the vertex with one flank steeper than the other."""
-    envelopes = narrow_envelopes(vertex, page.freqs_hz, _RUN_HZ, _RUN_S, _RUN_POINTS)
-    envelopes /= envelope_scale(envelopes)[:, None, None]
-    top = envelopes.max(1)
-    is_peak = (top >= np.roll(top, 1, 1)) & (top > np.roll(top, -1, 1)) & is_judged[:, None]
-    findings: list[Finding] = []
-    for i, t in np.argwhere(is_peak & (top >= _L["sawtooth_over_background"])).tolist():
-        finding = _run(batch, i, t, float(top[i, t]), spectrum[i], clean[i])
-        if finding is not None and not (
-            findings
-            and findings[-1].segment_id == finding.segment_id
-            and findings[-1].t1_s > finding.t0_s
-        ):
-            findings.append(finding)
-    return findings
-
-
-def _run(
-    batch: SegmentBatch, i: int, time: int, strength: float, spectrum: NDArray[np.complex64],
-    clean: NDArray[np.bool_],
-) -> Finding | None:  # fmt: skip
-    """Judge one run: central, enough waves, steep on one flank; None where it fails."""
-    low, high = _L["sawtooth_low_hz"], _L["sawtooth_high_hz"]
-    rows = filter_band(spectrum[_MIDLINE], low - 0.5, high + 0.5)
-    signal = rows[0]
-    at = time * N_TIMES // _RUN_POINTS
-    size = np.sqrt(np.convolve(signal**2, np.ones(100) / 100, mode="same"))
-    is_low = size < _L["sawtooth_foot_share"] * size[at]
-    before, after = np.nonzero(is_low[:at])[0], np.nonzero(is_low[at:])[0]
-    start = int(before[-1]) + 1 if before.size else 0
-    stop = at + int(after[0]) if after.size else signal.size
-    power = (rows[:, start:stop] ** 2).mean(1)
-    if power[0] < power[3:].max() or power[:3].max() > _L["sawtooth_over_central"] * power[0]:
-        return None
-    inner = signal[start:stop]
-    crossings = start + np.nonzero((inner[:-1] >= 0) & (inner[1:] < 0))[0]
-    if crossings.size < 2:
-        return None
-    cycle = float(np.median(np.diff(crossings)))
-    n_waves = round(float(crossings[-1] - crossings[0]) / cycle)
-    hz = SFREQ_HZ / cycle
-    if n_waves < _L["sawtooth_waves"]:
-        return None
-    ratio = _flank_ratio(filter_band(spectrum[_CZ], low - 0.5, 18.0), crossings)
-    span = (float(crossings[0]) / SFREQ_HZ, float(crossings[-1]) / SFREQ_HZ)
-    is_clean = clean[_CZ, _seconds(*span)].all()
-    if not (low <= hz <= high and ratio >= _L["sawtooth_flank_ratio"] and is_clean):
-        return None
-    measures = [
-        ("frequency_hz", hz, "Hz"),
-        ("amplitude_uv_p2p", 2 * float(np.sqrt(2 * power[0])), "uV"),
-        ("count", float(n_waves), "1"),
-        ("duration_s", span[1] - span[0], "s"),
-        ("flank_ratio", ratio, "1"),
-        ("over_background", strength, "1"),
-    ]
-    confidence = margin_confidence(
-        strength / _L["sawtooth_over_background"], ratio / _L["sawtooth_flank_ratio"]
-    )
-    return make_finding(
-        batch.segment_ids[i], "sawtooth", ["Cz"], span, measures, confidence, VERSION
-    )
-
-
-def _flank_ratio(signal: NDArray[np.float32], crossings: NDArray[np.intp]) -> float:
-    """Return how many times longer one flank of a wave lasts than the other, median of waves."""
-    ratios = []
-    for a, b in zip(crossings[:-1].tolist(), crossings[1:].tolist(), strict=True):
-        wave = signal[a:b]
-        trough, peak = int(wave.argmin()), int(wave.argmax())
-        rise = (peak - trough) % wave.size
-        fall = wave.size - rise
-        ratios.append(np.log(max(rise, 1) / max(fall, 1)))
-    return float(np.exp(abs(np.median(ratios))))

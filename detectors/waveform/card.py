@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
@@ -99,6 +99,8 @@ class DetectorCard(BaseModel):
         Class names in output order.
     raster_version
         Version of the raster they were trained on.
+    default_precision
+        Variant a CPU reads with where none is asked for; calibration and all scores are of it.
     calibration
         By class, how the network's score becomes a confidence: the share of such boxes that were
         right on one half of the validation subjects.
@@ -121,7 +123,8 @@ class DetectorCard(BaseModel):
         By class, confidence against truth on the half of the validation subjects that the
         calibration has not seen.
     variants
-        Files of the same weights by precision: ``float32`` and, where it is as good, ``int8``.
+        Files of the same weights by precision: ``float32`` and, where it is as good, ``int8``;
+        each one's ``map50`` is its own.
     state_file, state_sha256
         The trained weights as safetensors, to go on training from.
     licence
@@ -137,6 +140,7 @@ class DetectorCard(BaseModel):
     weights_sha256: str
     classes: tuple[str, ...]
     raster_version: int
+    default_precision: Literal["float32", "int8"] = "float32"
     calibration: dict[str, Curve]
     thresholds: dict[str, float]
     nms_iou: float

@@ -112,12 +112,23 @@ def encode_rows(batch: SegmentBatch) -> NDArray[np.uint8]:
     ValueError
         If the segments have another channel schema.
     """
+    require_referential(batch)
+    return raster_rows(batch.data_uv, batch.mask)
+
+
+def require_referential(batch: SegmentBatch) -> None:
+    """Refuse segments that have no 19 referential channels.
+
+    Raises
+    ------
+    ValueError
+        If they have another channel schema.
+    """
     if not batch.schema.is_referential:
         raise ValueError(
             f"the waveform detector reads channel schema 'referential19', not "
             f"{batch.schema.name!r}; its findings are not judged on such segments"
         )
-    return raster_rows(batch.data_uv, batch.mask)
 
 
 def raster_rows(data_uv: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:

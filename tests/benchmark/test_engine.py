@@ -12,6 +12,7 @@ import pytest
 
 from benchmark.baseline import band_powers, kmeans_tiers, rule_flags
 from benchmark.engine import bench_engine
+from benchmark.engine_floors import judged
 from benchmark.engine_recording import N_CHANNELS, SFREQ_HZ, channel_labels, write_recording
 from benchmark.engine_report import (
     BOUNDS,
@@ -61,6 +62,11 @@ def test_both_sides_do_the_same_work_and_the_report_says_so(tmp_path: Path) -> N
     assert found.orchestration_share == 0.05
     assert found.rss_mb > 50
     assert steps
+    names = [floor.floor.split()[0] for floor in found.floors]
+    assert names == ["P1", "P5", "P6", "P7", "P8", "P9", "P10"]
+    assert {f["floor"]: f["is_held"] for f in found.to_json()["floors"]} == {
+        floor.floor: floor.is_held for floor in found.floors
+    }
     assert (tmp_path / "engine" / "pictures.parquet").exists()
     assert (tmp_path / "baseline" / "page_0.png").exists()
 
@@ -103,6 +109,39 @@ def test_json_has_the_fixed_keys() -> None:
 def test_missed_floors_are_named(found: EngineReport, missed: list[str]) -> None:
     assert [miss.split(" is ")[0] for miss in found.misses()] == missed
     assert sum("Below the floor" in note for note in notes(found)) == len(missed)
+
+
+MEASURED = {
+    "psd_ratio": 7.0, "psd_rel": 8e-6, "tiers_ratio": 800.0, "tiers_excess": -1e-15,
+    "flags_ratio": 20.0, "flags_equal": 1.0, "grid_rel": 2e-8, "parquet_ratio": 5.0,
+    "parquet_bytes": 0.3,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "missed"),
+    [
+        ({}, []),
+        ({"psd_rel": 1.1e-5}, ["P5"]),
+        ({"tiers_ratio": 499.0}, ["P6"]),
+        ({"tiers_excess": 1e-6}, ["P6"]),
+        ({"flags_equal": 0.99}, ["P7"]),
+        ({"grid_rel": 1e-5}, ["P9"]),
+        ({"parquet_bytes": 0.41}, ["P10"]),
+    ],
+    ids=["all held", "density", "slow tiers", "worse tiers", "flags", "grid", "bytes"],
+)
+def test_floors_of_single_steps_need_both_speed_and_the_same_result(
+    changed: dict[str, float], missed: list[str]
+) -> None:
+    whole = report()
+    stages = {**whole.stages, "topomap": StageResult(1.0, 60.0, 60.0)}
+
+    found = judged(MEASURED | changed, stages, whole.page, 41.0)
+
+    assert [f.floor.split()[0] for f in found if not f.is_held] == missed
+    shown = report_markdown(replace(whole, floors=found))
+    assert all(f"| {f.floor} | {f.asked} | {f.reached} |" in shown for f in found)
 
 
 def test_goals_lie_beyond_floors() -> None:

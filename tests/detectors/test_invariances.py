@@ -257,11 +257,6 @@ def test_adding_a_rhythm_behind_leaves_the_side_to_the_electrodes() -> None:
         assert found.channels[0] == lead
 
 
-@pytest.mark.xfail(
-    reason="measured 0.93-0.94 of 390 boxes: the network saw mirrored pages in training but is not "
-    "built to be symmetric; reading every page both ways and averaging would be exact at twice the time",
-    strict=True,
-)
 def test_the_detector_sees_a_mirrored_head_mirrored() -> None:
     detector, batch = load_detector(), simulated()
     here = detector.detect(batch)

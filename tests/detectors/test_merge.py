@@ -194,6 +194,43 @@ def test_a_spike_inside_a_complex_is_the_complex() -> None:
     assert len(result.findings) == 2
 
 
+SURE = replace(
+    rule("spsw", ("Fz", "F3", "F4", "Fp1", "Fp2", "C3", "Cz", "C4"), 3.0, 3.5),
+    measures=(Measure("ifcn_n_criteria", 5.0, "1"),),
+)
+
+
+@pytest.mark.parametrize(
+    ("other", "whole", "is_hidden"),
+    [
+        (rule("slow_wave", ("Fz", "F3", "Cz"), 3.05, 3.9), SURE, True),
+        (rule("kcomplex", ("Fz", "Cz"), 3.0, 3.9), SURE, False),
+        (rule("blink", ("Fp1", "Fp2"), 3.1, 3.45), SURE, True),
+        (rule("blink", ("Fp1", "Fp2"), 3.1, 3.45), replace(SURE, measures=()), False),
+        (
+            rule("blink", ("Fp1", "Fp2"), 3.1, 3.45),
+            replace(SURE, channels=("Fp1", "Fp2", "Fz", "F3", "F4")),
+            False,
+        ),
+        (rule("slow_wave", ("Fz", "F3", "Cz"), 3.4, 4.2), SURE, False),
+        (rule("slow_wave", ("P7", "P8", "Fz"), 3.05, 3.5), SURE, False),
+        (rule("slow_wave", ("Fz", "F3"), 3.05, 3.9), replace(SURE, kind="sharp", t1_s=3.1), False),
+    ],
+    ids=["slow-wave", "k-complex", "blink", "blink-four-criteria", "blink-frontopolar-maximum",
+         "later", "elsewhere", "no-complex"],
+)  # fmt: skip
+def test_a_complex_and_its_own_wave_have_one_name(
+    other: Finding, whole: Finding, is_hidden: bool
+) -> None:
+    result = merged([], (other, whole))
+    (found,) = [f for f in result.findings if f.kind == other.kind]
+    assert (found.mask_reason == "same wave as spike-and-slow-wave complex") is is_hidden
+    if is_hidden:
+        assert found.masked_by == whole.finding_id
+        assert verdict(result, other.kind)[0] == "absent"
+        assert shown(result, "spsw")
+
+
 def test_pruned_findings_hide_nothing() -> None:
     events = [box("spsw", "F3", 3.0, 3.4), box("sharp", "C3", 3.9, 4.0),
               box("sharp", "F3", 3.9, 4.0), box("spindle", "F3", 3.0, 3.6),

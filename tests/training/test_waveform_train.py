@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +14,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from detectors.montage import mirror_rows
 from detectors.types import CANONICAL19, REFERENTIAL19, SegmentBatch
 from detectors.vocabulary import WAVEFORMS
-from detectors.waveform.card import read_card
-from detectors.waveform.infer import load_detector
+from detectors.waveform.card import DetectorCard, read_card
+from detectors.waveform.infer import SHIPPED_WEIGHTS, load_detector
 from detectors.waveform.nms import Boxes
 from detectors.waveform.raster import N_PLANES, RASTER_VERSION, encode_rows
 from training.waveform.cli import main
@@ -24,14 +26,16 @@ from training.waveform.dataset import SegmentSet, simulated_set, truth_boxes
 from training.waveform.errors import TrainerError
 from training.waveform.evaluate import (
     apply_curves,
+    detect_set,
     fit_curves,
     halves,
     reliability,
     torch_forward,
 )
+from training.waveform.judging import onnx_forward
 from training.waveform.network import build_network, reader_of
 from training.waveform.recipe import DetectorRecipe
-from training.waveform.run import TrainingData, train_detector
+from training.waveform.run import TrainingData, recalibrate, train_detector
 from training.waveform.train import Progress, learning_rate, train_network
 
 pytestmark = pytest.mark.heavy
@@ -63,9 +67,23 @@ def with_epochs(n: int) -> DetectorRecipe:
     )
 
 
-def test_loss_falls_and_the_shipped_folder_loads(data: TrainingData, tmp_path: Path) -> None:
-    told: list[Progress] = []
-    card = train_detector(data, RECIPE, tmp_path, told.append)
+@pytest.fixture(scope="module")
+def told() -> list[Progress]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def trained(
+    data: TrainingData, told: list[Progress], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, DetectorCard]:
+    folder = tmp_path_factory.mktemp("trained")
+    return folder, train_detector(data, RECIPE, folder, told.append)
+
+
+def test_loss_falls_and_the_shipped_folder_loads(
+    trained: tuple[Path, DetectorCard], told: list[Progress], data: TrainingData
+) -> None:
+    tmp_path, card = trained
     assert [p.epoch for p in told] == list(range(1, 8))
     assert told[-1].loss < 0.8 * told[0].loss
     assert read_card(tmp_path / "card.json") == card
@@ -99,6 +117,59 @@ def test_loss_falls_and_the_shipped_folder_loads(data: TrainingData, tmp_path: P
     mine = torch_forward(reader_of(again))(rows)
     np.testing.assert_allclose(mine[:, 4:], theirs[:, 4:], atol=2e-3)
     assert (tmp_path / "reliability.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_weights_calibrated_again_keep_their_files_and_get_back_their_card(
+    trained: tuple[Path, DetectorCard], data: TrainingData, tmp_path: Path
+) -> None:
+    folder = tmp_path / "weights"
+    shutil.copytree(trained[0], folder, ignore=shutil.ignore_patterns("checkpoints"))
+    spoilt = json.loads((folder / "card.json").read_text())
+    spoilt["thresholds"] = dict.fromkeys(WAVEFORMS, 0.5)
+    spoilt["calibration"] = {name: [[0, 0], [1, 1]] for name in WAVEFORMS}
+    (folder / "card.json").write_text(json.dumps(spoilt))
+    before = {p.name: p.read_bytes() for p in folder.iterdir() if p.name.startswith("waveform-")}
+    card = recalibrate(data, folder)
+    assert read_card(folder / "card.json") == card
+    assert untimed(card) == untimed(trained[1])
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    assert load_detector(folder).precision == card.default_precision
+
+
+def untimed(card: DetectorCard) -> dict[str, object]:
+    told = card.model_dump(mode="json")
+    for variant in told["variants"].values():
+        del variant["ms_per_segment"]
+    return told
+
+
+def test_weights_are_not_calibrated_on_other_data_or_without_their_files(
+    trained: tuple[Path, DetectorCard], data: TrainingData, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainerError, match="were trained on data"):
+        recalibrate(replace(data, train=head_of(data.train, 8)), trained[0])
+    with pytest.raises(TrainerError, match=r"card\.json is missing"):
+        recalibrate(data, tmp_path)
+    shutil.copy(trained[0] / "card.json", tmp_path)
+    with pytest.raises(TrainerError, match=r"\.onnx is missing or not the file"):
+        recalibrate(data, tmp_path)
+
+
+def test_scores_are_of_pages_read_the_way_inference_reads_them(data: TrainingData) -> None:
+    card = read_card(SHIPPED_WEIGHTS / "card.json")
+    content = (SHIPPED_WEIGHTS / card.variants[card.default_precision].file).read_bytes()
+    part = head_of(data.validation, 6)
+    scored = detect_set(onnx_forward(content), part, card.nms_iou)
+    order = mirror_rows()
+    mirrored = replace(part, signals=part.signals[:, order], masks=part.masks[:, order])
+    turned = detect_set(onnx_forward(content), mirrored, card.nms_iou)
+    assert sum(map(len, scored)) > 50
+    for a, b in zip(scored, turned, strict=True):
+        places = [
+            sorted(zip(rows.tolist(), x.classes.tolist(), x.t0_s.tolist(), strict=True))
+            for x, rows in ((a, order[a.rows]), (b, b.rows))
+        ]
+        assert places[0] == places[1]
 
 
 def test_every_row_sees_every_other_and_every_plane_counts() -> None:
@@ -218,7 +289,13 @@ def test_the_command_line_trains_and_tells_errors_in_one_sentence(
     recipe.write_text(json.dumps(small))
     arguments = ["train", "--recipe", str(recipe), "--out", str(tmp_path / "out"), "--threads", "1"]
     assert main([*arguments, "--simulate"]) == 0
-    assert json.loads(capsys.readouterr().out)["weights_id"].startswith("waveform-")
+    first = json.loads(capsys.readouterr().out)
+    assert first["weights_id"].startswith("waveform-")
+    again = ["calibrate", "--weights", str(tmp_path / "out")]
+    assert main([*again, "--simulate"]) == 0
+    assert json.loads(capsys.readouterr().out) == first
+    assert main(again) == 1
+    assert "give --simulate" in capsys.readouterr().err
     assert main(["waveform", *arguments]) == 1
     assert "give --simulate" in capsys.readouterr().err
 

@@ -1,9 +1,11 @@
 """The command line of the detector trainer.
 
 ``python -m training.waveform train --recipe FILE (--simulate | --segments FILES --annotations
-FILES) --out DIR`` trains; ``python -m training.waveform compare --recipe FILE --segments N --epochs
-E --out DIR`` measures the page as the network's picture against the raster. Exit status 0 is a
-finished detector or comparison; 1 is an error told in one sentence.
+FILES) --out DIR`` trains; ``python -m training.waveform calibrate --weights DIR (--simulate |
+--segments FILES --annotations FILES)`` fits probabilities and thresholds of finished weights again, as
+they are read today, and rewrites their card; ``python -m training.waveform compare --recipe FILE
+--segments N --epochs E --out DIR`` measures the page as the network's picture against the raster. Exit
+status 0 is finished work; 1 is an error told in one sentence.
 Training itself is :mod:`training.waveform.run`.
 """
 
@@ -17,10 +19,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from detectors.waveform.card import DetectorCard
 from training.pipes import PipesSession, pipes_session
 from training.waveform.errors import TrainerError
 from training.waveform.recipe import DetectorRecipe, load_recipe
-from training.waveform.run import TrainingData, recipe_data, train_detector
+from training.waveform.run import (
+    TrainingData,
+    card_of,
+    recalibrate,
+    recipe_data,
+    train_detector,
+)
 from training.waveform.tables import read_splits
 from training.waveform.train import Progress
 
@@ -67,8 +76,21 @@ def _train(options: argparse.Namespace, session: PipesSession) -> None:
         log.info("%s", line)
         session.log(line)
 
-    card = train_detector(data, recipe, options.out, report)
-    text = {"weights_id": card.weights_id, "map50": card.map50, "thresholds": card.thresholds}
+    _tell(train_detector(data, recipe, options.out, report), session)
+
+
+def _calibrate(options: argparse.Namespace, session: PipesSession) -> None:
+    recipe = DetectorRecipe.model_validate(card_of(options.weights).recipe)
+    _tell(recalibrate(_data(options, recipe), options.weights), session)
+
+
+def _tell(card: DetectorCard, session: PipesSession) -> None:
+    text = {
+        "weights_id": card.weights_id,
+        "precision": card.default_precision,
+        "map50": card.map50,
+        "thresholds": card.thresholds,
+    }
     session.log(json.dumps(text))
     sys.stdout.write(json.dumps(text) + "\n")
 
@@ -95,7 +117,7 @@ def _compare(options: argparse.Namespace, session: PipesSession) -> None:
     sys.stdout.write(found.to_json() if options.json else table_text(found))
 
 
-_COMMANDS = {"train": _train, "compare": _compare}
+_COMMANDS = {"train": _train, "calibrate": _calibrate, "compare": _compare}
 
 
 def _recipe(options: argparse.Namespace) -> DetectorRecipe:
@@ -125,19 +147,12 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="train a waveform detector")
     train.add_argument("--recipe", type=Path, required=True, help="recipe YAML")
     train.add_argument("--out", type=Path, required=True, help="folder of weights and checkpoints")
-    train.add_argument("--simulate", action="store_true", help="train on what the recipe makes")
-    train.add_argument("--segments", type=Path, nargs="+", help="Parquet files of table segments")
-    train.add_argument(
-        "--annotations", type=Path, nargs="+", help="Parquet files of table waveform_annotations"
-    )
-    train.add_argument(
-        "--data",
-        type=Path,
-        default=os.environ.get("NEUROGLOSS_DATA"),
-        help="folder of the recordings a recipe plants on; NEUROGLOSS_DATA where not given",
-    )
+    _add_data(train)
     train.add_argument("--epochs", type=_positive, help="other number of epochs than the recipe's")
     train.add_argument("--threads", type=_positive, default=DEFAULT_THREADS, help="CPU threads")
+    calibrate = commands.add_parser("calibrate", help="fit the card of finished weights again")
+    calibrate.add_argument("--weights", type=Path, required=True, help="folder with card.json")
+    _add_data(calibrate)
     compare = commands.add_parser("compare", help="measure the page against the raster")
     compare.add_argument("--recipe", type=Path, required=True, help="recipe YAML")
     compare.add_argument(
@@ -151,6 +166,22 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--threads", type=_positive, default=1, help="CPU threads")
     compare.add_argument("--json", action="store_true", help="print JSON instead of the table")
     return parser
+
+
+def _add_data(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--simulate", action="store_true", help="use the segments the recipe makes"
+    )
+    command.add_argument("--segments", type=Path, nargs="+", help="Parquet files of table segments")
+    command.add_argument(
+        "--annotations", type=Path, nargs="+", help="Parquet files of table waveform_annotations"
+    )
+    command.add_argument(
+        "--data",
+        type=Path,
+        default=os.environ.get("NEUROGLOSS_DATA"),
+        help="folder of the recordings a recipe plants on; NEUROGLOSS_DATA where not given",
+    )
 
 
 def _positive(text: str) -> int:

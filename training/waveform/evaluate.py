@@ -19,6 +19,7 @@ from detectors.types import SEGMENT_S
 from detectors.vocabulary import WAVEFORMS
 from detectors.waveform.card import Curve
 from detectors.waveform.nms import Boxes, decode, suppress
+from detectors.waveform.orientation import oriented, turned_back
 from detectors.waveform.raster import raster_rows
 from detectors.waveform.scoring import EVENT_RULES, Matches, match
 from training.waveform.dataset import SegmentSet
@@ -48,14 +49,18 @@ def torch_forward(compact_model: Any) -> Forward:
 
 
 def detect_set(forward: Forward, data: SegmentSet, nms_iou: float) -> list[Boxes]:
-    """Return every detection above :data:`MAP_THRESHOLD` by segment, suppressed."""
+    """Return every detection above :data:`MAP_THRESHOLD` by segment, suppressed.
+
+    Pages are turned and boxes turned back as inference does, so scores and thresholds are of that.
+    """
     thresholds = np.full(len(WAVEFORMS), MAP_THRESHOLD, dtype=np.float32)
     out: list[Boxes] = []
     for start in range(0, len(data), _BATCH):
         index = np.arange(start, min(start + _BATCH, len(data)))
-        rows = raster_rows(data.uv(index), data.masks[index])
-        for output, i in zip(forward(rows), index, strict=True):
-            out.append(suppress(decode(output, thresholds, data.masks[i]), nms_iou))
+        signals, masks, is_turned = oriented(data.uv(index), data.masks[index])
+        outputs = forward(raster_rows(signals, masks))
+        for output, mask, turned in zip(outputs, masks, is_turned, strict=True):
+            out.append(turned_back(suppress(decode(output, thresholds, mask), nms_iou), turned))
     return out
 
 

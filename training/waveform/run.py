@@ -1,4 +1,4 @@
-"""A detector from data to shipped folder: train, calibrate, score, export, write the card.
+"""A detector from data to shipped folder: train, export, calibrate, score, write the card.
 
 The command line is in ``cli``; the loop in ``train``.
 """
@@ -7,41 +7,22 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.types import ExpertEvent
 from detectors.vocabulary import WAVEFORMS
-from detectors.waveform.card import (
-    ClassScore,
-    Curve,
-    DetectorCard,
-    ReliabilityBin,
-    SizeScore,
-    Variant,
-)
+from detectors.waveform.card import CARD_NAME, DetectorCard, Variant, WeightsError, read_card
 from detectors.waveform.raster import RASTER_VERSION
 from training.waveform.backgrounds import ongoing_set, planted, planted_set, real_set
 from training.waveform.dataset import SegmentSet, join_sets, make_batch, simulated_set
 from training.waveform.errors import TrainerError
-from training.waveform.evaluate import (
-    Forward,
-    apply_curves,
-    calibrate,
-    detect_set,
-    fit_curves,
-    halves,
-    mean_ap,
-    reliability,
-    score_set,
-    score_sizes,
-)
 from training.waveform.export import (
     LICENCE,
     int8_bytes,
@@ -51,6 +32,7 @@ from training.waveform.export import (
     weights_id_of,
     write_weights,
 )
+from training.waveform.judging import Judged, card_fields, judge
 from training.waveform.plots import plot_reliability
 from training.waveform.recipe import DetectorRecipe
 from training.waveform.train import ReportProgress, TrainedNetwork, train_network
@@ -77,12 +59,14 @@ _PART_NAMES = (
 
 _CODE = ("detectors/waveform", "dagster_project/corpora/simulated")
 _TRAINER = (
-    "_layers", "backgrounds", "dataset", "evaluate", "export", "network", "recipe", "run", "train",
+    "_layers", "backgrounds", "dataset", "evaluate", "export", "judging", "network", "recipe",
+    "run", "train",
 )  # fmt: skip
 """Sources that shape the weights and their card: two folders, and these modules beside this one."""
 
-INT8_MOST_BYTES, INT8_MOST_LOSS = 1_000_000, 0.01
-"""An int8 variant is shipped if it is smaller and loses no more mAP than this."""
+INT8_MOST_BYTES, INT8_MOST_LOSS = 1_000_000, 0.005
+"""An int8 variant is shipped, and read with on a CPU unless float32 is asked for, if it is smaller and
+loses no more mAP than this."""
 N_CALIBRATION_ROWS = 64
 
 
@@ -193,27 +177,16 @@ def finish(
 ) -> DetectorCard:
     """Export a trained network, calibrate and score the export, and write files and card."""
     content = onnx_bytes(network.model)
-    judged = _judge(content, data.validation, recipe)
-    timed = make_batch(data.validation, np.arange(min(8, len(data.validation)))).images
     contents = {"float32": content}
-    maps = {"float32": judged.map50}
+    judged = {"float32": judge(content, data.validation, recipe)}
     quantised = int8_bytes(content, _calibration_rows(data.train, recipe))
-    score = _judge(quantised, data.validation, recipe).map50
-    log.info("int8: %d bytes, mAP50 %.4f against %.4f", len(quantised), score, judged.map50)
-    if len(quantised) < INT8_MOST_BYTES and score >= judged.map50 - INT8_MOST_LOSS:
-        contents["int8"], maps["int8"] = quantised, score
+    small = judge(quantised, data.validation, recipe)
+    whole_map = judged["float32"].map50
+    log.info("int8: %d bytes, mAP50 %.4f against %.4f", len(quantised), small.map50, whole_map)
+    if len(quantised) < INT8_MOST_BYTES and small.map50 >= whole_map - INT8_MOST_LOSS:
+        contents["int8"], judged["int8"] = quantised, small
     weights_id = weights_id_of(content)
-    suffix = {"float32": ".onnx", "int8": ".int8.onnx"}
-    variants = {
-        name: Variant(
-            file=weights_id + suffix[name],
-            sha256=hashlib.sha256(each).hexdigest(),
-            n_bytes=len(each),
-            map50=round(maps[name], 4),
-            ms_per_segment=ms_per_segment(each, timed),
-        )
-        for name, each in contents.items()
-    }
+    variants = _variants(weights_id, contents, judged, data.validation)
     state = state_bytes(network.model)
     card = DetectorCard(
         weights_id=weights_id,
@@ -221,8 +194,6 @@ def finish(
         weights_sha256=variants["float32"].sha256,
         classes=tuple(WAVEFORMS),
         raster_version=RASTER_VERSION,
-        calibration=judged.curves,
-        thresholds=judged.thresholds,
         nms_iou=recipe.nms_iou,
         recipe=recipe.model_dump(mode="json"),
         recipe_hash=recipe.recipe_hash,
@@ -234,26 +205,101 @@ def finish(
         n_validation_subjects=data.validation.n_subjects,
         code_version=code_version(),
         ultralytics_version=version("ultralytics"),
-        map50=round(judged.map50, 4),
-        scores={name: _score(values) for name, values in judged.scores.items()},
-        scores_by_size={
-            name: tuple(SizeScore.model_validate(_known(row)) for row in rows)
-            for name, rows in judged.by_size.items()
-        },
-        reliability={
-            name: tuple(ReliabilityBin.model_validate(row) for row in rows)
-            for name, rows in judged.reliability.items()
-        },
         variants=variants,
         state_file=f"{weights_id}.safetensors",
         state_sha256=hashlib.sha256(state).hexdigest(),
         licence=LICENCE,
         limits=_limits(data),
+        **_told(judged),
     )
     files = {variants[name].file: each for name, each in contents.items()}
     write_weights(out_dir, {**files, card.state_file: state}, card)
     plot_reliability(card, out_dir / "reliability.png")
     return card
+
+
+def card_of(folder: Path) -> DetectorCard:
+    """Return the card of finished weights; a TrainerError tells what is wrong with it."""
+    try:
+        return read_card(folder / CARD_NAME)
+    except WeightsError as error:
+        raise TrainerError(str(error)) from error
+
+
+def recalibrate(data: TrainingData, folder: Path) -> DetectorCard:
+    """Calibrate and score weights again as they are read today, and write their card anew.
+
+    The weights stay as they are; an int8 variant that now loses too much is no longer the default.
+
+    Parameters
+    ----------
+    data
+        The segments they were trained and calibrated on.
+    folder
+        Card and weights; gets ``card.json`` and ``reliability.png``.
+
+    Raises
+    ------
+    TrainerError
+        If the folder holds no whole weights, or the data are others than the card's.
+    """
+    old = card_of(folder)
+    if data.train.data_hash != old.data_hash:
+        raise TrainerError(
+            f"weights {old.weights_id} were trained on data {old.data_hash}, these are "
+            f"{data.train.data_hash}; calibrated on others they would not be what their card says"
+        )
+    recipe = DetectorRecipe.model_validate(old.recipe)
+    contents = {name: _content(folder, variant) for name, variant in old.variants.items()}
+    judged = {name: judge(each, data.validation, recipe) for name, each in contents.items()}
+    changed = {
+        "variants": _variants(old.weights_id, contents, judged, data.validation),
+        "code_version": code_version(),
+        "n_validation_segments": len(data.validation),
+        "n_validation_subjects": data.validation.n_subjects,
+        **_told(judged),
+    }
+    card = DetectorCard.model_validate({**dict(old), **changed})
+    write_weights(folder, {}, card)
+    plot_reliability(card, folder / "reliability.png")
+    return card
+
+
+def _content(folder: Path, variant: Variant) -> bytes:
+    path = folder / variant.file
+    content = path.read_bytes() if path.is_file() else b""
+    if hashlib.sha256(content).hexdigest() != variant.sha256:
+        raise TrainerError(f"{path.name} is missing or not the file its card names")
+    return content
+
+
+def _variants(
+    weights_id: str,
+    contents: Mapping[str, bytes],
+    judged: Mapping[str, Judged],
+    validation: SegmentSet,
+) -> dict[str, Variant]:
+    timed = make_batch(validation, np.arange(min(8, len(validation)))).images
+    suffix = {"float32": ".onnx", "int8": ".int8.onnx"}
+    return {
+        name: Variant(
+            file=weights_id + suffix[name],
+            sha256=hashlib.sha256(each).hexdigest(),
+            n_bytes=len(each),
+            map50=round(judged[name].map50, 4),
+            ms_per_segment=ms_per_segment(each, timed),
+        )
+        for name, each in contents.items()
+    }
+
+
+def _told(judged: Mapping[str, Judged]) -> dict[str, Any]:
+    """Return what a card says of the variant that is read by default, and which that is."""
+    is_small_fine = (
+        "int8" in judged and judged["int8"].map50 >= judged["float32"].map50 - INT8_MOST_LOSS
+    )
+    name = "int8" if is_small_fine else "float32"
+    return {"default_precision": name, **card_fields(judged[name])}
 
 
 def _limits(data: TrainingData) -> tuple[str, ...]:
@@ -275,39 +321,6 @@ def _limits(data: TrainingData) -> tuple[str, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """What one export does on the validation subjects."""
-
-    curves: dict[str, Curve]
-    thresholds: dict[str, float]
-    scores: dict[str, dict[str, float]]
-    by_size: dict[str, list[dict[str, float]]]
-    reliability: dict[str, list[dict[str, float]]]
-    map50: float
-
-
-def _judge(content: bytes, data: SegmentSet, recipe: DetectorRecipe) -> _Judged:
-    """Calibrate on one half of the subjects, check on the other, set thresholds on both."""
-    raw = detect_set(onnx_forward(content), data, recipe.nms_iou)
-    fitted, held_out = halves(data)
-    if not len(held_out):
-        held_out = fitted
-    curves = fit_curves([raw[i] for i in fitted], data.take(fitted))
-    found = apply_curves(raw, curves)
-    targets = dict.fromkeys(WAVEFORMS, recipe.target_precision) | recipe.target_precision_of
-    thresholds = calibrate(found, data, targets)
-    scores = score_set(found, data, thresholds)
-    return _Judged(
-        curves,
-        thresholds,
-        scores,
-        score_sizes(found, data, thresholds),
-        reliability([found[i] for i in held_out], data.take(held_out)),
-        mean_ap(scores),
-    )
-
-
 def _calibration_rows(data: SegmentSet, recipe: DetectorRecipe) -> NDArray[np.uint8]:
     """Return rasters of training segments spread over the set, bare pages planted."""
     index = np.unique(np.linspace(0, len(data) - 1, N_CALIBRATION_ROWS).round().astype(np.int64))
@@ -321,18 +334,6 @@ def _calibration_rows(data: SegmentSet, recipe: DetectorRecipe) -> NDArray[np.ui
     return make_batch(data, index, None, rng, plant).images
 
 
-def onnx_forward(content: bytes) -> Forward:
-    """Return a forward function over exported weights."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-
-    def forward(rows: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.asarray(session.run(None, {"rows": rows})[0])
-
-    return forward
-
-
 def code_version() -> str:
     """Return a short hash of the sources that shape the weights and their card."""
     root = Path(__file__).resolve().parents[2]
@@ -343,11 +344,3 @@ def code_version() -> str:
         name = path.relative_to(root).as_posix()
         digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
-
-
-def _known(values: Mapping[str, float]) -> dict[str, float | None]:
-    return {k: None if math.isnan(v) else v for k, v in values.items()}
-
-
-def _score(values: dict[str, float]) -> ClassScore:
-    return ClassScore.model_validate({**_known(values), "n_truth": int(values["n_truth"])})

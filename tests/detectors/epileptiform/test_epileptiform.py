@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from detectors.epileptiform.ifcn import CRITERIA
 from detectors.epileptiform.judge import epileptiform_findings
+from detectors.epileptiform.localisation import likeness_to_slow
 from detectors.merge import Page, merge_findings
 from detectors.montage import HOMOLOGOUS, NEIGHBOURS, mirror_rows
 from detectors.rows import is_masked
@@ -145,20 +146,111 @@ def test_a_peak_at_the_page_edge_is_not_judged() -> None:
     assert finding.mask_reason == "cut by the page edge, criteria not judgeable"
 
 
-@pytest.mark.parametrize(
-    ("seen", "reason"),
-    [
-        ((), ""),
-        ((Finding("s", "kcomplex", ("Fz",), 4.8, 5.6),), "benign:K-complex"),
-    ],
-    ids=["awake", "in-a-k-complex"],
-)
-def test_a_vertex_transient_in_a_k_complex_is_benign(
-    seen: tuple[Finding, ...], reason: str
-) -> None:
-    finding = judged(planted("Cz"), boxes("Cz", "Fz"), seen)
-    assert finding.mask_reason == reason
-    assert reason or finding.measure("differential vertex wave") == 1.0
+K_COMPLEX = Finding("s", "kcomplex", ("Fz", "F4", "F3", "Cz"), 4.8, 5.7, confidence=0.9)
+FRONTAL = np.array(
+    [{"Fz": 1.0, "F3": 0.85, "F4": 0.9, "Cz": 0.8, "C3": 0.6, "C4": 0.6, "Fp1": 0.5,
+      "Fp2": 0.5}.get(c, 0.1) for c in CANONICAL19]
+)  # fmt: skip
+
+
+def k_complex(at_s: float = 4.8, amplitude_uv: float = 120.0) -> NDArray[np.float64]:
+    """Sharp negative wave of 0.22 s, steeper before, then a positive one of 0.4 s, frontal."""
+    wave = np.zeros(N_TIMES)
+    at = round(at_s * SFREQ_HZ)
+    wave[at : at + 44] = -(np.interp(np.arange(44), [0, 16, 44], [0.0, 1.0, 0.0]) ** 1.6)
+    wave[at + 44 : at + 124] = 0.7 * np.hanning(80)
+    return np.outer(FRONTAL, amplitude_uv * wave)
+
+
+@pytest.mark.parametrize("waveform", ["spsw", "sharp"])
+def test_the_crest_of_a_k_complex_is_no_discharge(waveform: str) -> None:
+    data = noise() + k_complex()
+    events = boxes("Fz", "F4", waveform=waveform, at_s=4.86)
+    assert judged(data, events, (K_COMPLEX,)).mask_reason == "benign:K-complex"
+    assert not is_masked(judged(data, events)), "nothing else would have told it"
+
+
+@pytest.mark.parametrize(("lead", "near"), [("C3", "P3"), ("T7", "F7"), ("Fz", "F4")])
+def test_a_spike_with_a_point_of_its_own_stays_in_a_k_complex(lead: str, near: str) -> None:
+    spike = np.outer(field(lead), discharge(5.1, 90.0, with_wave=False))
+    events = boxes(lead, near, waveform="spike", at_s=5.1)
+    finding = judged(noise() + k_complex() + spike, events, (K_COMPLEX,))
+    assert not is_masked(finding)
+    assert finding.kind == "spike"
+    assert finding.measure("differential K-complex") == 1.0
+
+
+@pytest.mark.parametrize(("t0_s", "is_benign"), [(4.8, True), (4.95, False), (4.4, False)])
+def test_only_the_negative_phase_of_a_k_complex_has_its_crest(t0_s: float, is_benign: bool) -> None:
+    data, wave = noise() + k_complex(), replace(K_COMPLEX, t0_s=t0_s, t1_s=t0_s + 0.9)
+    finding = judged(data, boxes("Fz", "F4", at_s=4.86), (wave,))
+    assert (finding.mask_reason == "benign:K-complex") is is_benign
+
+
+def hat(at_s: float, amplitude_uv: float, n: int, rise: float) -> NDArray[np.float64]:
+    """Negative wave of ``n`` samples with straight flanks that peaks at ``at_s``."""
+    wave, first = np.zeros(N_TIMES), round(at_s * SFREQ_HZ) - int(n * rise)
+    wave[first : first + n] = np.interp(np.arange(n), [0, int(n * rise), n], [0.0, 1.0, 0.0])
+    return -amplitude_uv * wave
+
+
+def test_a_complexs_own_slow_wave_is_no_sign_of_sleep() -> None:
+    slow = 0.6 * hat(PEAK_S + 0.26, 60.0, 60, 0.5)
+    data = noise() + np.outer(FRONTAL, hat(PEAK_S, 60.0, 32, 0.3) + slow)
+    own, other = (
+        judged(data, boxes("Fz", "F4", at_s=4.98), (replace(K_COMPLEX, t0_s=t, t1_s=t + 0.6),))
+        for t in (PEAK_S + 0.1, 8.0)
+    )
+    assert not is_masked(own)
+    assert other.mask_reason == "benign:vertex wave"
+
+
+@pytest.mark.parametrize(("t0_s", "kind"), [(4.8, "spike"), (PEAK_S + 0.06, "spsw")])
+def test_a_k_complex_does_not_lend_its_wave_to_a_spike_on_it(t0_s: float, kind: str) -> None:
+    shape = discharge(PEAK_S, 90.0, with_wave=False) + hat(PEAK_S + 0.2, 70.0, 70, 0.5)
+    seen = {"s": (replace(K_COMPLEX, t0_s=t0_s, t1_s=t0_s + 0.9),)}
+    data = batch_of(noise() + np.outer(field("C3"), shape))
+    found = epileptiform_findings(data, {}, seen, "")["s"]
+    assert [f.kind for f in found if not is_masked(f) and f.channels[0] == "C3"] == [kind]
+
+
+def test_a_field_is_compared_with_that_of_the_slow_wave_below() -> None:
+    page, good = k_complex(4.8).astype(np.float32), np.ones(19, dtype=np.bool_)
+    own, other = (likeness_to_slow(page, 975, f, good) for f in (FRONTAL, field("O1")))
+    assert own == pytest.approx(1.0, abs=1e-3)
+    assert other < 0.7
+    edge = likeness_to_slow(page, 3, FRONTAL, good)
+    assert 0.0 <= edge <= 1.0
+
+
+def test_the_detectors_k_complex_counts_where_the_page_is_not_awake() -> None:
+    events = [
+        *boxes("Fz", "F4", at_s=4.86),
+        *(WaveformEvent("s", "Kcomplex", c, 4.8, 5.6, 0.8) for c in ("Fz", "F3", "Cz")),
+    ]
+    data = noise() + k_complex()
+    rhythm = (Finding("s", "posterior_rhythm", ("O1", "O2"), 0.0, 10.0),)
+    assert judged(data, events).mask_reason == "benign:K-complex"
+    assert not is_masked(judged(data, events, rhythm))
+
+
+def test_a_k_complex_stays_visible_whether_or_not_a_spike_rides_on_it() -> None:
+    spike = np.outer(field("C3"), discharge(5.1, 90.0, with_wave=False))
+    for extra, present in ((0.0, False), (spike, True)):
+        page = Page("s", REFERENTIAL19, CANONICAL19)
+        found = merge_findings(
+            [page], RuleResult((K_COMPLEX,)), boxes("Fz", "F4", at_s=4.86), detector="w1",
+            batches=[batch_of(noise() + k_complex() + extra)], is_strict=True,
+        )  # fmt: skip
+        shown = {f.kind for f in found.findings if not is_masked(f)}
+        assert "kcomplex" in shown
+        assert bool(shown & {"spike", "sharp", "spsw"}) is present
+
+
+def test_a_vertex_transient_awake_carries_the_look_alike_beside_it() -> None:
+    finding = judged(planted("Cz"), boxes("Cz", "Fz"))
+    assert not is_masked(finding)
+    assert finding.measure("differential vertex wave") == 1.0
 
 
 def test_beside_an_artifact_more_sharpness_is_asked() -> None:

@@ -117,6 +117,60 @@ def test_two_sides_each_with_a_rate_of_their_own_are_bilateral_independent() -> 
     assert _name(finding).startswith("BIPD")
 
 
+@pytest.mark.parametrize(
+    ("right_hz", "start_s", "right_uv", "term"),
+    [
+        (1.37, 0.1, 100, "BIPDs"),
+        (0.75, 0.2, 100, "BIPDs"),
+        (1.0, 0.4, 100, "GPDs"),
+        (1.0, 0.4, 40, "LPDs"),
+        (1.37, 0.1, 0, "LPDs"),
+    ],
+    ids=["faster", "slower", "in-step", "weaker-in-step", "one-side"],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_sides_make_the_main_term(
+    right_hz: float, start_s: float, right_uv: float, term: str, seed: int
+) -> None:
+    wave = shape(0.18, sharp_wave)
+    data = add(noise(seed=seed, rms_uv=6.0), train(100 * wave, regular(1.0, 0.4)), LEFT)
+    data = add(data, train(right_uv * wave, regular(right_hz, start_s)), RIGHT)
+    (finding,) = found(batch_of(data))
+    assert _name(finding).startswith(term), _name(finding)
+    assert finding.side == ("bilateral" if term != "LPDs" else "left")
+
+
+def ramp(hz: tuple[float, ...]) -> list[float]:
+    """Onsets whose rate goes through values, each for the same time."""
+    onsets = [0.3]
+    while onsets[-1] < 9.5:
+        now = hz[min(int(onsets[-1] / 10 * len(hz)), len(hz) - 1)]
+        onsets.append(onsets[-1] + 1 / now)
+    return onsets if onsets[-1] < 9.9 else onsets[:-1]
+
+
+@pytest.mark.parametrize(
+    ("hz", "evolving"),
+    [((1.0, 1.6, 2.2), 1), ((2.4, 1.8, 1.2), 1), ((1.5, 1.5, 1.5), 0), ((1.4, 1.6, 1.8), 0)],
+    ids=["rising", "falling", "static", "too-small-steps"],
+)
+def test_a_rate_that_changes_twice_in_one_direction_is_evolving(
+    hz: tuple[float, ...], evolving: int
+) -> None:
+    seen = [found(page(train(100 * shape(0.14, sharp_wave), ramp(hz)), LEFT, s)) for s in range(8)]
+    flags = [finding.measure("evolving") for (finding,) in (f for f in seen if f)]
+    assert len(flags) >= 7
+    assert sum(flag == evolving for flag in flags) >= 7
+
+
+@pytest.mark.parametrize("hz", [3.0, 9.5])
+def test_what_the_page_cannot_tell_from_the_cycle_is_no_plus(hz: float) -> None:
+    rhythm = 20 * np.sin(2 * np.pi * hz * np.arange(N_TIMES) / SFREQ_HZ)
+    for seed in range(4):
+        data = add(page(LPD, LEFT, seed).data_uv, rhythm, LEFT)
+        assert all(_name(f).startswith("LPDs at") for f in found(batch_of(data)))
+
+
 def irregular(seed: int) -> NDArray[np.float64]:
     """Onsets of delta waves whose cycles change by more than half most of the time."""
     gaps = np.random.default_rng(seed).permutation(np.tile([0.35, 1.2, 0.5, 0.95], 4))
@@ -150,6 +204,16 @@ def test_irregular_band_noise_is_not_rhythmic_delta(
     kinds = [f.kind for f in found(batch_of(np.concatenate(pages)))]
     assert kinds.count("rhythmic_delta") <= 1
     assert len(kinds) <= 3
+
+
+@pytest.mark.parametrize("centre_hz", [1.0, 2.0, 3.2, 6.0, 10.0])
+def test_noise_of_a_narrow_band_is_no_pattern(centre_hz: float) -> None:
+    pages = []
+    for seed in range(100):
+        half = (0.4, 0.7, 1.2)[seed % 3]
+        wave = band_noise(max(centre_hz - half, 0.3), centre_hz + half, 70, seed)
+        pages.append(page(wave, (LEFT, WIDE)[seed % 2], seed).data_uv)
+    assert len(found(batch_of(np.concatenate(pages)))) <= 2
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.08])

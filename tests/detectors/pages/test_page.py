@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from detectors.pages.page import (
     page_png,
     page_rows,
     render_page,
+    render_page_png,
     trace_ordinates,
 )
 from detectors.types import CANONICAL19, N_TIMES, REFERENTIAL19, SFREQ_HZ, ChannelSchema
@@ -129,6 +131,33 @@ def test_negative_is_up_at_the_right_place_and_height(sign: int, is_up: bool) ->
     extreme = near.min() if is_up else near.max()
     expected = geometry.uv_to_y(row, sign * 57.0)  # the high-pass takes a few uV off
     assert extreme == pytest.approx(expected, abs=3)
+
+
+@pytest.mark.parametrize("montage", ["longitudinal_bipolar", "average_reference"])
+@pytest.mark.parametrize("gone", [(), ("T7",)], ids=["complete", "one missing"])
+def test_a_page_drawn_straight_to_its_file_is_the_same_file(
+    montage: str, gone: tuple[str, ...]
+) -> None:
+    mask = np.array([name not in gone for name in CANONICAL19])
+    pages = [eeg_like(seed, scale_uv=scale) for seed, scale in ((3, 12.0), (4, 90.0))]
+
+    direct = [render_page_png(data, mask, REFERENTIAL19, montage=montage) for data in pages]
+
+    # the second page is drawn over the first one's buffer and must not show it
+    assert direct == [
+        page_png(render_page(data, mask, REFERENTIAL19, montage=montage)) for data in pages
+    ]
+    assert direct[0] != direct[1]
+
+
+def test_threads_draw_their_pages_apart() -> None:
+    pages = [eeg_like(seed) for seed in range(8)]
+    alone = [render_page_png(data, ALL19, REFERENTIAL19) for data in pages]
+
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(lambda d: render_page_png(d, ALL19, REFERENTIAL19), pages))
+
+    assert together == alone
 
 
 def test_drift_and_hum_outside_the_band_do_not_show() -> None:

@@ -29,6 +29,15 @@ def test_grey_levels_of_the_format_survive(levels: NDArray[np.uint8]) -> None:
     assert np.array_equal(decoded(grey4_png(image), "L"), image)
 
 
+def test_other_grey_levels_go_to_the_nearest_of_the_format() -> None:
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+
+    found = decoded(grey4_png(levels), "L").astype(int)
+
+    assert not (found % 17).any()
+    assert np.abs(found - levels).max() <= 8
+
+
 @given(arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3))))
 def test_colours_survive(image: NDArray[np.uint8]) -> None:
     assert np.array_equal(decoded(rgb_png(image), "RGB"), image)

@@ -80,7 +80,7 @@ def test_what_is_not_a_vertex_wave(wave: NDArray[np.float64], field: dict[str, f
     assert not of_kind(found_in(batch_of(data)), "vertex_wave")
 
 
-@pytest.mark.parametrize("rise", [0.2, 0.8], ids=["fast-rise", "fast-fall"])
+@pytest.mark.parametrize("rise", [0.2, 0.5, 0.8], ids=["fast-rise", "symmetric", "fast-fall"])
 def test_a_sawtooth_run_is_found_with_its_rate_and_count(rise: float) -> None:
     data = add(noise(4, rms_uv=7, exponent=1.3), sawtooth(3.2, 60, 3.0, 6.0, rise), VERTEX_FIELD)
     findings = of_kind(found_in(batch_of(data)), "sawtooth")

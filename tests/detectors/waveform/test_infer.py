@@ -165,18 +165,24 @@ def _rename_class(card: dict[str, Any]) -> None:
     card["classes"][0] = "seizure"
 
 
+def _default_of(card: dict[str, Any]) -> dict[str, Any]:
+    variant: dict[str, Any] = card["variants"][card["default_precision"]]
+    return variant
+
+
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
         (_rename_class, "classes seizure, spike"),
         (lambda card: card.update(raster_version=0), "raster version 0"),
-        (lambda card: card["variants"]["float32"].update(sha256="0" * 64), "same run"),
-        (lambda card: card["variants"]["float32"].update(file="other.onnx"), "other.onnx"),
-        (lambda card: card["variants"].pop("float32"), "no variant float32"),
+        (lambda card: _default_of(card).update(sha256="0" * 64), "same run"),
+        (lambda card: _default_of(card).update(file="other.onnx"), "other.onnx"),
+        (lambda card: card["variants"].pop(card["default_precision"]), "no variant"),
+        (lambda card: card.update(default_precision="int4"), "default_precision"),
         (lambda card: card["calibration"].update(spike=[[0, 0], [0.5, 0.4], [1, 0.4]]), "spike"),
         (lambda card: card.pop("thresholds"), "thresholds"),
     ],
-    ids=["classes", "raster", "hash", "file", "variant", "curve", "field"],
+    ids=["classes", "raster", "hash", "file", "variant", "default", "curve", "field"],
 )
 def test_weights_that_do_not_fit_are_refused_in_one_sentence(
     tmp_path: Path, spoil: Callable[[dict[str, Any]], object], told: str
@@ -247,19 +253,31 @@ def test_confidence_is_the_cards_calibration_of_the_score(
     assert len(kept) >= sum(value > limit + 1e-6 for value in expected)
 
 
-def test_the_int8_variant_finds_nearly_the_same(
+def test_int8_is_the_default_on_a_cpu_and_finds_nearly_what_float32_finds(
     detector: WaveformDetector, unseen: tuple[SegmentBatch, Truth]
 ) -> None:
-    if "int8" not in detector.card.variants:
-        with pytest.raises(WeightsError, match="no variant int8"):
-            load_detector(precision="int8")
-        return
-    small = load_detector(precision="int8")
-    assert small.card.variants["int8"].n_bytes < 1_000_000
+    whole = load_detector(precision="float32")
+    assert (detector.precision, whole.precision) == ("int8", "float32")
+    maps = {name: variant.map50 for name, variant in detector.card.variants.items()}
+    assert maps["int8"] == detector.card.map50
+    assert maps["int8"] >= maps["float32"] - 0.005
+    assert detector.card.variants["int8"].n_bytes < 1_000_000
     batch = unseen[0]
-    usual = {(e.segment_id, e.waveform, e.channel) for e in detector.detect(batch)}
-    mine = {(e.segment_id, e.waveform, e.channel) for e in small.detect(batch)}
-    assert len(usual & mine) >= 0.75 * len(usual | mine)
+    usual = {(e.segment_id, e.waveform, e.channel) for e in whole.detect(batch)}
+    mine = {(e.segment_id, e.waveform, e.channel) for e in detector.detect(batch)}
+    assert usual != mine
+    assert len(usual & mine) >= 0.9 * len(usual | mine)
+
+
+def test_a_card_without_a_default_is_read_with_float32(tmp_path: Path) -> None:
+    folder = tmp_path / "weights"
+    shutil.copytree(SHIPPED_WEIGHTS, folder)
+    card = json.loads((folder / "card.json").read_text())
+    del card["default_precision"], card["variants"]["int8"]
+    (folder / "card.json").write_text(json.dumps(card))
+    assert load_detector(folder).precision == "float32"
+    with pytest.raises(WeightsError, match="no variant int8"):
+        load_detector(folder, precision="int8")
 
 
 def test_the_shipped_card_reports_sizes_and_reliability(detector: WaveformDetector) -> None:
