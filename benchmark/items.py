@@ -71,7 +71,11 @@ class ItemSet:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A sample that may become an item: its reference, and which sample of which segment it is."""
+    """A sample that may become an item: its reference, and which sample of which segment it is.
+
+    Samples of one ``block_id`` balance each other's answers and are drawn together; one without is
+    drawn alone.
+    """
 
     sample_id: str
     segment_id: str
@@ -80,6 +84,7 @@ class Candidate:
     answer: str
     category: str
     evidence: tuple[str, ...]
+    block_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,9 @@ def choice_items(task: Task, sources: Sources, segments: Mapping[str, Row]) -> C
     """Make multiple-choice candidates from table ``questions``."""
     kept, aside = [], Counter[str]()
     for row in _rows_of(sources.questions, task.source_table, segments):
+        if row["is_label_aware"]:
+            aside["answer is copied from the corpus"] += 1
+            continue
         options = tuple(row["options"])
         cause = _choice_fault(options, row["answer"], row["answer_text"])
         if cause:
@@ -141,7 +149,7 @@ def choice_items(task: Task, sources: Sources, segments: Mapping[str, Row]) -> C
         kept.append(
             Candidate(
                 row["sample_id"], row["segment_id"], prompt, options, row["answer"],
-                row["question_type"], tuple(row["evidence"]),
+                row["question_type"], tuple(row["evidence"]), row["block_id"],
             )
         )  # fmt: skip
     return Candidates(tuple(kept), aside)
@@ -248,7 +256,11 @@ def _order(key: str, name: str) -> str:
 def _draw(
     candidates: Sequence[Candidate], segments: Mapping[str, Row], *, key: str, cap: int
 ) -> list[Candidate]:
-    """Take turns: over subjects, and within a subject over categories, in hash order."""
+    """Take turns: over subjects, and within a subject over categories, in hash order.
+
+    A candidate brings its whole block. The first block that would pass the cap ends the draw, so that
+    a smaller cap keeps a subset of a larger one; up to three items may then be missing.
+    """
     by_subject: dict[str, dict[str, list[Candidate]]] = defaultdict(lambda: defaultdict(list))
     for c in sorted(candidates, key=lambda c: _order(key, c.sample_id)):
         by_subject[segments[c.segment_id]["subject_id"]][c.category].append(c)
@@ -256,7 +268,15 @@ def _draw(
     for subject, by_category in sorted(by_subject.items(), key=lambda s: _order(key, s[0])):
         turns = sorted(by_category, key=lambda c, s=subject: _order(key, s + c))  # type: ignore[misc]
         queues.append(_take_turns([by_category[c] for c in turns]))
-    return _take_turns(queues)[:cap]
+    blocks: dict[str, list[Candidate]] = defaultdict(list)
+    for c in _take_turns(queues):
+        blocks[c.block_id or c.sample_id].append(c)
+    drawn: list[Candidate] = []
+    for block in blocks.values():
+        if len(drawn) + len(block) > cap:
+            break
+        drawn += block
+    return drawn
 
 
 def _take_turns(queues: Sequence[Sequence[Candidate]]) -> list[Candidate]:

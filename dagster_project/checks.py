@@ -290,6 +290,32 @@ def _siblings(store: TableStore, shard: str) -> list[str]:
     return [p for p in store.partitions("recordings") if p != shard and corpus_of(p).key in kin]
 
 
+@shard_check(
+    "questions", "text_only_at_chance", "Nobody can answer the questions without seeing the pages."
+)
+def text_only_at_chance(store: TableStore, shard: str) -> Violations:
+    """Refuse questions whose wording gives their answers away."""
+    from benchmark.text_only import text_only
+
+    columns = ["segment_id", "question", "options", "answer_text", "block_id"]
+    subjects = store.read("segments", shard, ["segment_id", "subject_id"])
+    items = store.read("questions", shard, columns).join(subjects, on="segment_id").to_dicts()
+    whole: dict[str, list[str]] = {}
+    for item in items:
+        whole.setdefault(item["block_id"], []).append(item["answer_text"])
+    found = [
+        f"block {item['block_id']}: not each of its options is right once"
+        for item in items
+        if sorted(item["options"]) != sorted(whole[item["block_id"]])
+    ]
+    if items and not (result := text_only(items)).is_chance:
+        found.append(
+            f"{result.n_items} questions: {result.accuracy.value:.1%} are answered from the text, "
+            f"{result.over_chance.value:+.1%} over chance"
+        )
+    return found
+
+
 @dg.asset_check(
     asset="instruction_dataset",
     name="subject_leakage",
@@ -324,5 +350,6 @@ CHECKS: tuple[dg.AssetChecksDefinition, ...] = (
     units,
     segment_duplicates,
     *(_evidence_check(asset) for asset in EVIDENCE_ASSETS),
+    text_only_at_chance,
     release_leakage,
 )

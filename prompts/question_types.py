@@ -1,10 +1,10 @@
 """The kinds of question a page can be asked, each with options proved by the page's own rows.
 
 A builder takes the facts of a page and returns drafts: a question, the right option and every
-wrong option that the same findings and judgements prove wrong. Choosing among drafts, picking four
-options and shuffling letters is done in ``questions``. A kind that was not judged is never a
-distractor, and nothing here can be answered from its wording alone: each form has pages for every
-one of its answers.
+wrong option that the same findings and judgements prove wrong. A kind that was not judged is never
+a distractor. Which drafts are asked, with which options, is decided over many pages in
+``question_blocks``, so that nothing can be answered from its wording; letters are dealt in
+``questions``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from detectors.vocabulary import CLINICAL_BANDS, KINDS
+from detectors.vocabulary import CLINICAL_BANDS, KINDS, region_of
 from prompts import words
 from prompts.facts import PageFacts
 from prompts.finding_facts import FindingFact
@@ -48,7 +48,8 @@ SIDE_OPTIONS = {
     "left": "On the left", "right": "On the right", "midline": "In the midline",
     "bilateral": "On both sides",
 }  # fmt: skip
-MONTAGE_EVERY = 4
+FOCAL_KINDS = ("spike", "sharp", "spsw", "focal_slowing", "muscle")
+STAGE_OPTIONS = {"W": "Wake", "N1": "N1", "N2": "N2", "N3": "N3", "REM": "REM"}
 COUNT_BINS = ("None", "One", "Two or three", "Four or more")
 
 
@@ -61,9 +62,9 @@ class Draft:
     question_type
         One of :data:`BUILDERS` .
     key
-        What the draft is about, for seeding.
-    question
-        Its text.
+        What the draft is about; no page is asked twice about one thing.
+    phrasings
+        The question in one or more wordings.
     right
         The right option.
     wrong
@@ -74,23 +75,29 @@ class Draft:
         The answer is an absence or "cannot be told".
     n_options
         4, or 2 for yes/no questions.
+    least_options
+        Options it may be asked with where pages for the others are missing.
+    is_label_aware
+        The answer is copied from the corpus and not measured on the page.
     """
 
     question_type: str
     key: str
-    question: str
+    phrasings: tuple[str, ...]
     right: str
     wrong: tuple[str, ...]
     evidence: tuple[str, ...]
     is_absence: bool = False
     n_options: int = 4
+    least_options: int = 4
+    is_label_aware: bool = False
 
 
-def drafts(facts: PageFacts, seed: int) -> Iterator[Draft]:
+def drafts(facts: PageFacts) -> Iterator[Draft]:
     """Yield every draft the page supports, in a fixed order."""
     for builder in BUILDERS.values():
-        for draft in builder(facts, seed):
-            if len(draft.wrong) >= draft.n_options - 1:
+        for draft in builder(facts):
+            if len(draft.wrong) >= min(draft.n_options, draft.least_options) - 1:
                 yield draft
 
 
@@ -111,7 +118,7 @@ def _option(kind: str) -> str:
     return noun[0].upper() + noun[1:]
 
 
-def _presence(facts: PageFacts, seed: int) -> Iterator[Draft]:
+def _presence(facts: PageFacts) -> Iterator[Draft]:
     for kind in (*EVENT_KINDS, "posterior_rhythm"):
         verdict = facts.verdict(kind)
         if verdict == "not_judged" or (verdict == "present" and not _is_firm(facts, kind)):
@@ -119,20 +126,19 @@ def _presence(facts: PageFacts, seed: int) -> Iterator[Draft]:
         noun = words.several(kind)
         verb = "Is" if noun == KINDS[kind].noun else "Are"
         article = "a " if kind == "posterior_rhythm" else ""
-        frame = words.pick(
-            ("{verb} {a}{noun} seen on this page?", "{verb} there {a}{noun} on this page?"),
-            seed, facts.segment_id, f"presence-{kind}",
-        )  # fmt: skip
-        question = frame.format(verb=verb, a=article, noun=noun)
+        asked = (
+            f"{verb} {article}{noun} seen on this page?",
+            f"{verb} there {article}{noun} on this page?",
+        )
         right, wrong = (YES, NO) if verdict == "present" else (NO, YES)
         yield Draft(
-            "presence", kind, question, right, (wrong,), facts.evidence_of(kind),
-            verdict == "absent", 2,
+            "presence", kind, asked, right, (wrong,), facts.evidence_of(kind),
+            verdict == "absent", 2, 2,
         )  # fmt: skip
 
 
 def _which(name: str, kinds: tuple[str, ...], question: str) -> _Builder:
-    def build(facts: PageFacts, seed: int) -> Iterator[Draft]:
+    def build(facts: PageFacts) -> Iterator[Draft]:
         absent = _absent(facts, kinds)
         wrong = tuple(_option(k) for k in absent)
         absence_ids = tuple(facts.judgement_id(k) for k in absent)
@@ -140,32 +146,35 @@ def _which(name: str, kinds: tuple[str, ...], question: str) -> _Builder:
         for kind in present:
             if _is_firm(facts, kind):
                 ids = (*facts.evidence_of(kind), *absence_ids)
-                yield Draft(name, kind, question, _option(kind), (*wrong, NONE_OF_THESE), ids)
+                yield Draft(name, kind, (question,), _option(kind), (*wrong, NONE_OF_THESE), ids)
         if len(absent) >= 3:
-            yield Draft(name, f"{name}-none", question, NONE_OF_THESE, wrong, absence_ids, True)
+            yield Draft(name, f"{name}-none", (question,), NONE_OF_THESE, wrong, absence_ids, True)
 
     return build
 
 
-def _dominant_band(facts: PageFacts, seed: int) -> Iterator[Draft]:
+def _dominant_band(facts: PageFacts) -> Iterator[Draft]:
     usable = [b for b in CLINICAL_BANDS if b not in facts.void_bands["clinical"]]
     if facts.dominant_band not in usable:
         return
     wrong = tuple(b.capitalize() for b in usable if b != facts.dominant_band)
     yield Draft(
-        "dominant_band", "band", "Which band is dominant once the 1/f trend is removed?",
+        "dominant_band", "band", ("Which band is dominant once the 1/f trend is removed?",),
         facts.dominant_band.capitalize(), wrong, (facts.column("dominant_band"),),
     )  # fmt: skip
 
 
-def _posterior_frequency(facts: PageFacts, seed: int) -> Iterator[Draft]:
+def _posterior_frequency(facts: PageFacts) -> Iterator[Draft]:
     question = "What is the frequency of the posterior rhythm?"
     none = "No posterior rhythm is seen"
     bins = [f"{low:g} to {high:g} Hz" for low, high in FREQUENCY_BINS]
     found = facts.of_kind("posterior_rhythm")
     if facts.verdict("posterior_rhythm") == "absent":
         absent = (facts.judgement_id("posterior_rhythm"),)
-        yield Draft("posterior_frequency", "absent", question, none, tuple(bins), absent, True)
+        yield Draft(
+            "posterior_frequency", "absent", (question,), none, tuple(bins), absent, True,
+            least_options=3,
+        )  # fmt: skip
         return
     if len(found) != 1 or (value := found[0].frequency_hz) is None:
         return
@@ -175,10 +184,10 @@ def _posterior_frequency(facts: PageFacts, seed: int) -> Iterator[Draft]:
         return
     wrong = (*(b for b in bins if b != inside[0]), none)
     ids = facts.evidence_of("posterior_rhythm")
-    yield Draft("posterior_frequency", "bin", question, inside[0], wrong, ids)
+    yield Draft("posterior_frequency", "bin", (question,), inside[0], wrong, ids, least_options=3)
 
 
-def _side(facts: PageFacts, seed: int) -> Iterator[Draft]:
+def _side(facts: PageFacts) -> Iterator[Draft]:
     for kind in SIDED_KINDS:
         sides = {f.side for f in (*facts.of_kind(kind), *_masked(facts, kind))}
         if len(sides) != 1 or not _is_firm(facts, kind):
@@ -192,14 +201,15 @@ def _side(facts: PageFacts, seed: int) -> Iterator[Draft]:
         if kind == "asymmetry":
             question = "On which side is the activity larger?"
         wrong = tuple(text for s, text in SIDE_OPTIONS.items() if s != side)
-        yield Draft("side", kind, question, SIDE_OPTIONS[side], wrong, facts.evidence_of(kind))
+        ids = facts.evidence_of(kind)
+        yield Draft("side", kind, (question,), SIDE_OPTIONS[side], wrong, ids, least_options=2)
 
 
 def _masked(facts: PageFacts, kind: str) -> tuple[FindingFact, ...]:
     return tuple(f for f in facts.masked if f.kind == kind)
 
 
-def _channel(facts: PageFacts, seed: int) -> Iterator[Draft]:
+def _channel(facts: PageFacts) -> Iterator[Draft]:
     for kind in EVENT_KINDS:
         found = facts.of_kind(kind)
         if not found or not _is_firm(facts, kind):
@@ -217,15 +227,15 @@ def _channel(facts: PageFacts, seed: int) -> Iterator[Draft]:
             "Where {v} the {n} maximal?" if is_focal else "At which of these channels {v} {n} seen?"
         )
         question = form.format(v=verb, n=noun)
-        yield Draft("channel", kind, question, lead, wrong, facts.evidence_of(kind))
+        yield Draft("channel", kind, (question,), lead, wrong, facts.evidence_of(kind))
     if facts.highest_channel:
         low = tuple(c for c, tier in facts.tiers.items() if tier == "low")
         ids = (facts.column("highest_channel"), facts.column("tier"))
         question = "Which of these channels has the highest energy (average reference)?"
-        yield Draft("channel", "energy", question, facts.highest_channel, low, ids)
+        yield Draft("channel", "energy", (question,), facts.highest_channel, low, ids)
 
 
-def _count(facts: PageFacts, seed: int) -> Iterator[Draft]:
+def _count(facts: PageFacts) -> Iterator[Draft]:
     for kind in COUNTED_KINDS:
         if _masked(facts, kind) or facts.verdict(kind) == "not_judged":
             continue
@@ -235,10 +245,11 @@ def _count(facts: PageFacts, seed: int) -> Iterator[Draft]:
         right = COUNT_BINS[0 if n == 0 else 1 if n == 1 else 2 if n <= 3 else 3]
         wrong = tuple(b for b in COUNT_BINS if b != right)
         question = f"How many {KINDS[kind].plural} does the page show?"
-        yield Draft("count", kind, question, right, wrong, facts.evidence_of(kind), n == 0)
+        ids = facts.evidence_of(kind)
+        yield Draft("count", kind, (question,), right, wrong, ids, n == 0, least_options=3)
 
 
-def _time(facts: PageFacts, seed: int) -> Iterator[Draft]:
+def _time(facts: PageFacts) -> Iterator[Draft]:
     """Ask in which half a kind first appears; "not seen" and "cannot be told" are answers too."""
     halves = ("First seen before 5 s", "First seen at 5 s or later")
     for kind in (*PATTERN_KINDS, "blink", "muscle", "movement", "electrode_pop"):
@@ -258,13 +269,12 @@ def _time(facts: PageFacts, seed: int) -> Iterator[Draft]:
         wrong = tuple(o for o in (*halves, none, CANNOT_TELL) if o != right)
         question = f"What does the page show of {noun}?"
         ids = facts.evidence_of(kind)
-        yield Draft("time", kind, question, right, wrong, ids, verdict != "present")
+        yield Draft(
+            "time", kind, (question,), right, wrong, ids, verdict != "present", least_options=3
+        )
 
 
-def _montage(facts: PageFacts, seed: int) -> Iterator[Draft]:
-    """Ask one page in four: within a corpus the answer hardly changes."""
-    if words.number(seed, facts.segment_id, "montage") % MONTAGE_EVERY:
-        return
+def _montage(facts: PageFacts) -> Iterator[Draft]:
     n = len(facts.recorded)
     full = "Longitudinal bipolar chains from all 19 scalp electrodes"
     partial = "Longitudinal bipolar chains with scalp electrodes missing"
@@ -275,10 +285,53 @@ def _montage(facts: PageFacts, seed: int) -> Iterator[Draft]:
     right = by_electrodes if facts.schema.is_referential else by_number
     wrong = tuple(o for o in (full, partial, few, many) if o != right)
     ids = (facts.column("channel_schema"), facts.column("mask"))
-    yield Draft("montage", "montage", "Which montage does the page show?", right, wrong, ids)
+    yield Draft(
+        "montage", "montage", ("Which montage does the page show?",), right, wrong, ids,
+        least_options=2,
+    )  # fmt: skip
 
 
-_Builder = Callable[[PageFacts, int], Iterator[Draft]]
+def _region(facts: PageFacts) -> Iterator[Draft]:
+    """Ask where on the head a focal finding lies; a region it touches at all is no distractor."""
+    if not facts.schema.is_referential:
+        return
+    here = {region_of(c) for c in facts.recorded}
+    for kind in FOCAL_KINDS:
+        found = facts.of_kind(kind)
+        regions = {f.region for f in found}
+        if len(regions) != 1 or not _is_firm(facts, kind):
+            continue
+        (region,) = regions
+        touched = {region_of(c) for f in (*found, *_masked(facts, kind)) for c in f.channels}
+        if region not in here:
+            continue
+        wrong = tuple(_region_option(r) for r in sorted(here - touched - {region}))
+        noun = words.several(kind)
+        verb = "does" if noun == KINDS[kind].noun else "do"
+        question = f"Over which region {verb} the {noun} lie?"
+        ids = facts.evidence_of(kind)
+        yield Draft(
+            "region", kind, (question,), _region_option(region), wrong, ids, least_options=2
+        )
+
+
+def _region_option(region: str) -> str:
+    return f"{region.capitalize()} region"
+
+
+def _stage(facts: PageFacts) -> Iterator[Draft]:
+    """Ask for the copied stage: a page cannot show it, so the item is label-aware."""
+    if facts.stage_context not in STAGE_OPTIONS:
+        return
+    wrong = tuple(text for s, text in STAGE_OPTIONS.items() if s != facts.stage_context)
+    yield Draft(
+        "sleep_stage", "stage", ("Which stage did the scorer give the epoch this page lies in?",),
+        STAGE_OPTIONS[facts.stage_context], wrong, (facts.column("stage_context"),),
+        least_options=3, is_label_aware=True,
+    )  # fmt: skip
+
+
+_Builder = Callable[[PageFacts], Iterator[Draft]]
 
 BUILDERS: Mapping[str, _Builder] = {
     "presence": _presence,
@@ -291,8 +344,10 @@ BUILDERS: Mapping[str, _Builder] = {
     "dominant_band": _dominant_band,
     "posterior_frequency": _posterior_frequency,
     "side": _side,
+    "region": _region,
     "channel": _channel,
     "count": _count,
     "time": _time,
     "montage": _montage,
+    "sleep_stage": _stage,
 }

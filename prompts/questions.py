@@ -1,28 +1,26 @@
 """Rule questions: one right option, distractors proved wrong by the same rows, seeded letters.
 
-What can be asked, and how an option is proved, is in ``question_types``. Here drafts are drawn,
-options chosen and letters dealt, so that letters are uniform and at least a fifth of the items of
-a shard have an absence or "cannot be told" as their answer (``systems.md`` 6.7).
+What can be asked, and how an option is proved, is in ``question_types``; which pages are asked what,
+so that nobody can answer from the wording, in ``question_blocks``. Here letters are dealt and rows
+are made (``systems.md`` 6.7).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from prompts import words
 from prompts.facts import PageFacts
-from prompts.question_types import Draft, drafts
+from prompts.question_blocks import BlockItem, make_blocks
 
-QUESTIONS_VERSION = "1"
+QUESTIONS_VERSION = "2"
 """Raised whenever the questions of the same facts may differ."""
 
 LETTERS = "ABCD"
 PER_PAGE = 4
-"""Questions per page by default (engineering default)."""
-ABSENCE_SHARE = 0.35
-"""Share of slots drawn from absence drafts, above the 20 % that a shard must reach."""
+"""Most questions about one page by default (engineering default)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +37,12 @@ class Question:
         Letter and text of the right one.
     evidence
         Ids behind the answer.
+    block_id
+        Same for the items that balance each other (``question_blocks``).
     is_absence
         The answer is an absence or "cannot be told".
+    is_label_aware
+        The answer is copied from the corpus, not measured on the page.
     """
 
     segment_id: str
@@ -50,7 +52,9 @@ class Question:
     answer: str
     answer_text: str
     evidence: tuple[str, ...]
+    block_id: str
     is_absence: bool
+    is_label_aware: bool
 
     @property
     def prompt(self) -> str:
@@ -64,42 +68,41 @@ def question_prompt(question: str, options: tuple[str, ...] | list[str]) -> str:
     return "\n".join((question, *lettered))
 
 
-def write_questions(facts: PageFacts, seed: int = 0, per_page: int = PER_PAGE) -> list[Question]:
-    """Write up to ``per_page`` questions about a page, no type and subject twice.
+def write_questions(
+    pages: Iterable[PageFacts], seed: int = 0, per_page: int = PER_PAGE
+) -> list[Question]:
+    """Write the questions of a shard's pages, in blocks that give nothing away.
 
     Parameters
     ----------
-    facts
-        The page.
+    pages
+        All pages of one shard: a page alone cannot be asked anything its wording would not tell.
     seed
-        Draws types, distractors and letters together with the segment id.
+        Draws pages, partners, wordings and letters.
     per_page
         Upper bound; pages that support fewer give fewer.
+
+    Returns
+    -------
+    list of Question
+        In the order of the pages.
     """
-    pools: dict[bool, list[Draft]] = {True: [], False: []}
-    for draft in drafts(facts, seed):
-        pools[draft.is_absence].append(draft)
-    pools = {k: _by_type(pool, facts.segment_id, seed, k) for k, pool in pools.items()}
-    chosen: list[Draft] = []
-    subjects: set[str] = set()
-    slot = 0
-    while len(chosen) < per_page and (pools[True] or pools[False]):
-        wants_absence = words.number(seed, facts.segment_id, f"slot-{slot}") % 100 < (
-            100 * ABSENCE_SHARE
-        )
-        slot += 1
-        draft = (pools[wants_absence] or pools[not wants_absence]).pop(0)
-        if draft.key not in subjects:
-            subjects.add(draft.key)
-            chosen.append(draft)
-    return [_lettered(draft, facts.segment_id, seed) for draft in chosen]
+    ids: list[str] = []
+
+    def watched() -> Iterator[PageFacts]:
+        for facts in pages:
+            ids.append(facts.segment_id)
+            yield facts
+
+    items = make_blocks(watched(), seed, per_page)
+    return [_lettered(item, ids[item.page], seed) for item in items]
 
 
 def question_rows(
-    facts: PageFacts, seed: int = 0, per_page: int = PER_PAGE
+    pages: Iterable[PageFacts], seed: int = 0, per_page: int = PER_PAGE
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows of table ``questions`` for one page."""
-    for q in write_questions(facts, seed, per_page):
+    """Yield the rows of table ``questions`` for the pages of one shard."""
+    for q in write_questions(pages, seed, per_page):
         yield {
             "sample_id": words.sample_id(
                 "question", q.segment_id, q.question_type, q.question, *q.options
@@ -111,34 +114,26 @@ def question_rows(
             "answer": q.answer,
             "answer_text": q.answer_text,
             "evidence": list(q.evidence),
+            "block_id": q.block_id,
             "is_absence_item": q.is_absence,
+            "is_label_aware": q.is_label_aware,
         }
 
 
-def _by_type(pool: list[Draft], segment_id: str, seed: int, is_absence: bool) -> list[Draft]:
-    """Order drafts so that types take turns: kinds with many drafts do not crowd the others out."""
-    mixed = words.shuffled(pool, seed, segment_id, f"pool-{is_absence}")
-    seen: dict[str, int] = {}
-    ranked = []
-    for position, draft in enumerate(mixed):
-        turn = seen.get(draft.question_type, 0)
-        seen[draft.question_type] = turn + 1
-        ranked.append((turn, position, draft))
-    return [draft for _, _, draft in sorted(ranked, key=lambda r: r[:2])]
-
-
-def _lettered(draft: Draft, segment_id: str, seed: int) -> Question:
-    key = f"{draft.question_type}-{draft.key}"
-    wrong = words.shuffled(draft.wrong, seed, segment_id, f"wrong-{key}")[: draft.n_options - 1]
-    position = words.number(seed, segment_id, f"letter-{key}") % draft.n_options
-    options = (*wrong[:position], draft.right, *wrong[position:])
+def _lettered(item: BlockItem, segment_id: str, seed: int) -> Question:
+    """Deal letters: any order of the options is as likely as any other."""
+    draft = item.draft
+    key = f"letter-{draft.question_type}-{draft.key}"
+    options = tuple(words.shuffled(item.options, seed, segment_id, key))
     return Question(
         segment_id=segment_id,
         question_type=draft.question_type,
-        question=draft.question,
+        question=item.question,
         options=options,
-        answer=LETTERS[position],
+        answer=LETTERS[options.index(draft.right)],
         answer_text=draft.right,
         evidence=draft.evidence,
+        block_id=item.block_id,
         is_absence=draft.is_absence,
+        is_label_aware=draft.is_label_aware,
     )

@@ -5,8 +5,10 @@ The recipe is in ``release_recipe``; files, manifest and the order of work are i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import polars as pl
@@ -55,9 +57,10 @@ class ShardTables:
             return frame
         if kind == "captions":
             return frame.filter(pl.col("variant") == recipe.caption_variant)
-        if kind in {"narratives", "dialogues"}:
-            return frame.filter(pl.col("grounding") == "supported")
-        return frame
+        if kind == "questions":
+            may_show_labels = recipe.caption_variant == "label_aware"
+            return frame.filter(may_show_labels | ~pl.col("is_label_aware"))
+        return frame.filter(pl.col("grounding") == "supported")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ class Selection:
 _CANDIDATE = {
     "rank": pl.UInt64, "shard": pl.String, "kind": pl.String, "split": pl.String,
     "corpus": pl.String, "subject_id": pl.String, "segment_id": pl.String,
-    "sample_id": pl.String, "is_gated": pl.Boolean, "pathology": pl.Int8,
+    "sample_id": pl.String, "block_id": pl.String, "is_gated": pl.Boolean, "pathology": pl.Int8,
 }  # fmt: skip
 
 
@@ -98,8 +101,10 @@ def candidates(recipe: Recipe, shard: str, tables: ShardTables) -> pl.DataFrame:
         usable = tables.usable(kind, recipe)
         if usable.is_empty():
             continue
-        ids = usable.select("segment_id", "sample_id").join(light, on="segment_id", how="inner")
-        ranks = [words.number(recipe.seed, s, f"draw-{kind}") for s in ids["sample_id"]]
+        block = "block_id" if "block_id" in usable.columns else "sample_id"
+        ids = usable.select("segment_id", "sample_id", block_id=block)
+        ids = ids.join(light, on="segment_id", how="inner")
+        ranks = [words.number(recipe.seed, s, f"draw-{kind}") for s in ids["block_id"]]
         frames.append(
             ids.with_columns(
                 pl.Series("rank", ranks, dtype=pl.UInt64),
@@ -120,7 +125,7 @@ def select(recipe: Recipe, pool: pl.DataFrame) -> Selection:
         recipe does not allow it.
     """
     _assert_disjoint(pool)
-    pool = keep_windows(recipe, pool)
+    pool = _unbroken(pool, keep_windows(recipe, pool))
     drawn: list[pl.DataFrame] = []
     available: dict[tuple[str, str], int] = {}
     for split in SPLITS:
@@ -128,7 +133,7 @@ def select(recipe: Recipe, pool: pl.DataFrame) -> Selection:
             here = pool.filter((pl.col("split") == split) & (pl.col("kind") == kind))
             available[split, kind] = here.height
             wanted = recipe.wanted(split, kind)
-            taken = _capped(recipe, here.sort("rank", "sample_id")).head(wanted)
+            taken = _drawn(recipe, here, wanted)
             if taken.height < wanted and not recipe.is_shortfall_allowed:
                 raise ReleaseError(
                     f"release {recipe.release_id} wants {wanted} {kind} in {split} and "
@@ -139,16 +144,51 @@ def select(recipe: Recipe, pool: pl.DataFrame) -> Selection:
     return Selection(pl.concat(drawn), available)
 
 
-def _capped(recipe: Recipe, ranked: pl.DataFrame) -> pl.DataFrame:
-    caps = {
-        "segment_id": recipe.caps.per_segment,
-        "subject_id": recipe.caps.per_subject,
-        "corpus": recipe.caps.per_corpus,
-    }
-    for column, cap in caps.items():
-        if cap is not None:
-            ranked = ranked.filter(pl.int_range(pl.len()).over(column) < cap)
-    return ranked
+def _unbroken(pool: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:
+    """Leave out what is left of blocks that lost a page."""
+    whole = pool.group_by("kind", "block_id").agg(pl.len().alias("n_whole"))
+    kept = kept.join(whole, on=["kind", "block_id"], maintain_order="left")
+    is_whole = pl.len().over("kind", "block_id") == pl.col("n_whole")
+    return kept.filter(is_whole).drop("n_whole")
+
+
+def _drawn(recipe: Recipe, pool: pl.DataFrame, wanted: int) -> pl.DataFrame:
+    """Take samples in order of rank within the caps, whole blocks only.
+
+    A part of a block would give answers away, so one that would pass a cap or the number wanted is
+    left out and the next one tried: pairs fill what quartets leave. Samples without a block are
+    blocks of one.
+    """
+    caps = [
+        (column, cap)
+        for column, cap in (
+            ("segment_id", recipe.caps.per_segment),
+            ("subject_id", recipe.caps.per_subject),
+            ("corpus", recipe.caps.per_corpus),
+        )
+        if cap is not None
+    ]
+    ranked = pool.sort("rank", "block_id", "sample_id")
+    used = Counter[tuple[str, str]]()
+    taken: list[int] = []
+    columns = ranked.select("block_id", *(column for column, _ in caps)).iter_rows()
+    for _, block in groupby(enumerate(columns), key=lambda row: row[1][0]):
+        rows = list(block)
+        if len(taken) + len(rows) > wanted:
+            continue
+        uses = Counter(
+            (column, value)
+            for _, (_, *values) in rows
+            for (column, _), value in zip(caps, values, strict=True)
+        )
+        limit = dict(caps)
+        if any(used[key] + n > limit[key[0]] for key, n in uses.items()):
+            continue
+        used.update(uses)
+        taken += [i for i, _ in rows]
+        if len(taken) == wanted:
+            break
+    return ranked[taken]
 
 
 def _assert_disjoint(pool: pl.DataFrame) -> None:

@@ -105,7 +105,7 @@ def questions(
 
     store, shard = workspace.store(), context.partition_key
     with translated():
-        rows = [r for f in _facts(store, shard) for r in question_rows(f, config.seed)]
+        rows = list(question_rows(_facts(store, shard), config.seed))
     types = pl.Series("question_type", [r["question_type"] for r in rows], pl.String)
     letters = pl.Series("answer", [r["answer"] for r in rows], pl.String)
     absent = sum(r["is_absence_item"] for r in rows)

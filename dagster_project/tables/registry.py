@@ -300,7 +300,9 @@ _ALL = (
               Column("answer", "string", "letter of the right option"),
               Column("answer_text", "string", "the right option"),
               Column("evidence", "list<string>", "finding and judgement ids behind the answer"),
+              Column("block_id", "string", "items that balance each other: each option is right once"),
               Column("is_absence_item", "bool", "the answer is an absence or 'cannot tell'"),
+              Column("is_label_aware", "bool", "the answer is copied from the corpus, not measured"),
           ), upstream=("findings", "spectral_features")),
     Table("narratives", "Template facts with trends, written out by a teacher.",
           ("sample_id",), (

@@ -46,7 +46,9 @@ def _question(segment_id: str, number: int, kind: str, options: Sequence[str]) -
         "answer": "ABCD"[at],
         "answer_text": options[at],
         "evidence": [f"f-{segment_id}"],
+        "block_id": f"b-{segment_id}-{kind}",
         "is_absence_item": False,
+        "is_label_aware": False,
     }
 
 

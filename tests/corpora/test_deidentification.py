@@ -174,7 +174,7 @@ def text_tables(segments: pl.DataFrame, spy: Spy) -> dict[str, list[dict[str, An
     facts = list(facts_of_shard(segments, *frames))
     return rows | {
         "captions": [row for page in facts for row in caption_rows(page)],
-        "questions": [row for page in facts for row in question_rows(page)],
+        "questions": list(question_rows(facts)),
         "narratives": list(narrative_rows(with_history(facts, 2), spy, is_gated=False)),
         "dialogues": list(dialogue_rows(facts, spy, is_gated=False)),
     }

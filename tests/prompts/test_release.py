@@ -61,7 +61,7 @@ def shard(
         return ShardTables(
             segments=segments,
             captions=frame(r for p in pages for r in caption_rows(p)),
-            questions=frame(r for p in pages for r in question_rows(p)),
+            questions=frame(r for r in question_rows(pages)),
             narratives=frame(narrative_rows(with_history(pages, 2), teacher, is_gated=is_gated)),
             dialogues=frame(dialogue_rows(pages, teacher, is_gated=is_gated)),
             render=png_of,

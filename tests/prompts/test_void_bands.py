@@ -22,7 +22,7 @@ from prompts.captions import write_caption
 from prompts.dialogues import dialogue_rows
 from prompts.facts import PageFacts, facts_of_shard, with_history
 from prompts.narratives import narrative_rows, narrative_template
-from prompts.questions import write_questions
+from prompts.question_types import drafts
 from prompts.teachers.registry import make_teacher
 
 RHYTHMS_HZ = (2.0, 6.0, 10.0, 12.5, 20.0, 40.0, 60.0)
@@ -64,8 +64,8 @@ def texts_of(pages: list[PageFacts]) -> Iterator[str]:
     for facts in pages:
         for variant in ("label_free", "label_aware"):
             yield write_caption(facts, variant).text
-        for question in write_questions(facts):
-            yield " ".join((question.question, *question.options, question.answer_text))
+        for draft in drafts(facts):
+            yield " ".join((*draft.phrasings, draft.right, *draft.wrong))
     for facts, history in with_history(pages, 2):
         yield narrative_template(facts, history, is_label_aware=True).text
     for row in narrative_rows(with_history(pages, 2), teacher, is_gated=False):
