@@ -165,7 +165,7 @@ def encode_signal(data_uv: NDArray[np.float32], out: NDArray[np.uint8]) -> None:
         spectrum = scipy.fft.rfft(padded, axis=-1)
         for band, gain, plane in zip(BANDS, gains, planes, strict=True):
             filtered = scipy.fft.irfft(spectrum * gain, n, axis=-1)
-            plane[...] = _grey(filtered[:, _PAD:-_PAD], band)
+            _grey(filtered[:, _PAD:-_PAD], band, plane)
 
 
 @lru_cache(maxsize=len(BANDS))
@@ -188,18 +188,19 @@ def _table(band: RasterBand) -> NDArray[np.uint8]:
     return np.clip(np.rint(grey + ZERO_GREY), 1, 255).astype(np.uint8)
 
 
-def _grey(rows: NDArray[np.float32], band: RasterBand) -> NDArray[np.uint8]:
+def _grey(rows: NDArray[np.float32], band: RasterBand, out: NDArray[np.uint8]) -> None:
+    """Write one band of a segment, float32 (n_channels, 2000), into its plane."""
+    from detectors.waveform._grey_kernels import grey_rows
+
     table = _table(band)
-    n = len(table) // 2
-    scale = np.full((len(rows), 1), n / band.full, dtype=np.float32)
+    scale = np.full(len(rows), (len(table) // 2) / band.full, dtype=np.float32)
     if band.floor_uv:
         cells = rows.reshape(len(rows), SEGMENT_S, SFREQ_HZ)
-        rms = np.sqrt(np.median(np.einsum("rst,rst->rs", cells, cells) / SFREQ_HZ, axis=-1))
-        scale /= np.maximum(rms, band.floor_uv)[:, np.newaxis]
-    steps = rows * scale
-    np.clip(steps, -n, n, out=steps)
-    steps += n + 0.5
-    return np.asarray(table.take(steps.astype(np.intp)))
+        power = np.sort(np.einsum("rst,rst->rs", cells, cells) / SFREQ_HZ, axis=-1)
+        # the median of ten seconds; np.median costs more than what it is made of
+        rms = np.sqrt(power[:, SEGMENT_S // 2 - 1 : SEGMENT_S // 2 + 1].mean(-1))
+        scale /= np.maximum(rms, band.floor_uv)
+    grey_rows(rows, scale, table, out)
 
 
 @lru_cache(maxsize=1)
