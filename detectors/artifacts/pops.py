@@ -23,7 +23,7 @@ from detectors.signal.row_statistics import N_CELLS, N_SLOW, SLOW_HZ, STEP_LAG, 
 from detectors.signal.spectra import SpectralFeatures
 from detectors.types import CANONICAL19, N_TIMES, Finding, RuleResult, SegmentBatch
 
-VERSION = "5"
+VERSION = "6"
 """Version of the rule, part of every finding's source."""
 
 _E8 = "clinical.md 8, engineering default"
@@ -43,6 +43,9 @@ LIMITS: dict[str, Limit] = {
     "pop_held_s": Limit(0.04, "s", "engineering default: longer over a third than a spike"),
     "pop_steep_share": Limit(0.6, "1", "clinical.md 8: within 20 ms"),
     "pop_neighbour_share": Limit(0.2, "1", _E8),
+    "pop_neighbour_most": Limit(
+        0.8, "1", "engineering default: beside a wave as large, the step is what foretelling left"
+    ),
     "pop_other_share": Limit(0.6, "1", "engineering default: no field beyond one electrode"),
     "pop_gaze_s": Limit(0.2, "s", "engineering default: from an edge of a look aside"),
     "pop_still_uv": Limit(1.0, "uV", "clinical.md 8: of a flat row"),
@@ -332,7 +335,9 @@ def _neighbour_shares(
     sd = np.median(np.abs(moves), axis=1) / 0.6745 if len(moves) else n_near
     size = np.maximum(np.abs(at.step_uv), 1e-3)
     beside = np.abs(moves[np.arange(len(moves)), np.clip(at.time - 1, 0, N_SLOW - 3)])
-    is_alone = beside <= _L["pop_neighbour_share"] * size + 2 * sd
+    is_alone = beside <= np.minimum(
+        _L["pop_neighbour_share"] * size + 2 * sd, _L["pop_neighbour_most"] * size
+    )
     return np.asarray(beside / size), np.asarray(is_alone & (n_near > 0))
 
 
