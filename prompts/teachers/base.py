@@ -1,19 +1,47 @@
-"""What a teacher is: the request it gets, the reply it owes, the errors it may raise.
+"""What passes between texts, gateway and providers: requests, replies, tasks, outcomes, errors.
 
-Each provider has its own module beside this one; which one runs is decided by ``registry``. What
-may be sent is decided by ``payload``; what a prompt is, by ``prompt_files``. What the reply's words
-mean and whether they are true is for ``narratives``, ``dialogues`` and ``grounding``.
+Texts hand :class:`Task` s to the gateway and get :class:`Outcome` s back; the gateway hands requests
+to a :class:`Provider` and gets :class:`Exchange` s back. Each provider has its own module beside
+this one; which one runs is decided by ``registry``. What may be sent is decided by ``payload``; what
+a prompt is, by ``prompt_files``; when and how often it is sent, by ``gateway`` with ``limits`` and
+``cache``. What the reply's words mean and whether they are true is for the texts themselves.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 from prompts.teachers.prompt_files import Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What a provider gave back.
+
+    Parameters
+    ----------
+    text
+        The reply as it came, without roles or frames.
+    input_tokens, output_tokens
+        As billed; reasoning tokens count as output.
+    cached_input_tokens
+        Those of ``input_tokens`` that the provider billed at its cached price.
+    model
+        The exact model version that answered, where the provider says it.
+    rate_headers
+        Headers of the reply whose names begin ``x-ratelimit-``, lower case, where there are any.
+    """
+
+    text: str
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int = 0
+    model: str = ""
+    rate_headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class TeacherError(RuntimeError):
@@ -25,13 +53,18 @@ class TeacherError(RuntimeError):
         What happened, without keys and without the payload.
     cause
         One closed phrase for counting dropped rows.
+    exchange
+        What was billed all the same, as for a refusal or a truncated reply; None where nothing was.
     """
 
     is_retryable = False
 
-    def __init__(self, message: str, *, cause: str = "teacher failed") -> None:
+    def __init__(
+        self, message: str, *, cause: str = "teacher failed", exchange: Exchange | None = None
+    ) -> None:
         super().__init__(message)
         self.cause = cause
+        self.exchange = exchange
 
 
 class TeacherConfigError(TeacherError):
@@ -57,7 +90,36 @@ class TeacherRetryableError(TeacherError):
 
 
 class TeacherBusyError(TeacherRetryableError):
-    """Rate limit, overload, timeout or a broken connection, after the client's own retries."""
+    """Rate limit, overload, timeout or a broken connection; the gateway tries again.
+
+    Parameters
+    ----------
+    message, cause, exchange
+        As in :class:`TeacherError`; the cause is ``status <number>`` where the provider answered
+        with one, else ``no connection``: then the request may have been answered and billed.
+    retry_after_s
+        What the provider asked for in its ``retry-after`` header, seconds.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        cause: str = "no connection",
+        exchange: Exchange | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, cause=cause, exchange=exchange)
+        self.retry_after_s = retry_after_s
+
+    @property
+    def is_possibly_paid(self) -> bool:
+        """Whether the provider may have billed a reply that never arrived."""
+        return not self.cause.startswith("status ")
+
+
+class TeacherDownError(TeacherRetryableError):
+    """The teacher failed so often in a row that the run stops; another run may find it back."""
 
 
 class TeacherTruncatedError(TeacherRetryableError):
@@ -123,13 +185,95 @@ class TeacherReply:
 
 
 @dataclass(frozen=True, slots=True)
+class Repair:
+    """The second try at one request, as further turns after the first.
+
+    Parameters
+    ----------
+    previous_text
+        The reply that may not stand.
+    complaint
+        What is wrong with it, in plain words and facts; no ids.
+    """
+
+    previous_text: str
+    complaint: str
+
+
+Check = Callable[[Mapping[str, Any]], str]
+"""Takes a parsed reply; returns "" where it may stand, else one closed cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One request and what its reply must pass.
+
+    Parameters
+    ----------
+    request
+        What is asked.
+    check
+        Returns "" where the parsed reply may stand, else one closed cause.
+    tag
+        The caller's own name for it, such as a sample id; unique in a run, never sent.
+    complain
+        Turns a reply that did not pass into plain words for the one repair; without it the model
+        is told the cause.
+    """
+
+    request: TeacherRequest
+    check: Check
+    tag: str
+    complain: Check | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one task ended.
+
+    Parameters
+    ----------
+    task
+        The task; each ends exactly once.
+    reply
+        The accepted reply; None exactly where the task was dropped.
+    cause
+        "" where accepted, else the closed phrase it is counted under.
+    n_requests
+        Requests behind it, repair included, whenever they were paid.
+    cost_usd
+        What those cost when they were paid.
+    is_cached
+        Nothing was sent for it in this run.
+    """
+
+    task: Task
+    reply: TeacherReply | None
+    cause: str
+    n_requests: int
+    cost_usd: float
+    is_cached: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a set of requests will cost at most."""
+    """What a set of requests will cost at most; repairs come on top, within the spend cap.
+
+    Parameters
+    ----------
+    n_requests
+        Requests asked about.
+    input_tokens, output_tokens, usd
+        Upper bounds of those still to be paid.
+    n_cached
+        Those answered in an earlier run, which cost nothing.
+    """
 
     n_requests: int
     input_tokens: int
     output_tokens: int
     usd: float
+    n_cached: int = 0
 
     @property
     def tokens(self) -> int:
@@ -137,8 +281,52 @@ class Estimate:
         return self.input_tokens + self.output_tokens
 
 
-class Teacher(Protocol):
-    """Anything that answers requests with JSON."""
+@dataclass(frozen=True, slots=True)
+class BatchLine:
+    """One request of a batch; ``key`` is its ``custom_id`` and its place in the cache.
+
+    ``max_output_tokens`` None means the settings' own.
+    """
+
+    key: str
+    request: TeacherRequest
+    repair: Repair | None = None
+    max_output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What became of one line; join on ``key``, the order is the provider's."""
+
+    key: str
+    result: Exchange | TeacherError
+
+
+BatchState = Literal["running", "done", "expired", "failed", "cancelled"]
+
+
+class BatchApi(Protocol):
+    """A provider's batch mode; blocking calls, errors of the :class:`TeacherError` family."""
+
+    def submit(self, lines: Sequence[BatchLine], metadata: Mapping[str, str]) -> str:
+        """Submit lines as one job and return its id."""
+        ...
+
+    def find(self, metadata: Mapping[str, str]) -> str | None:
+        """Return the id of a job submitted with this metadata, from the provider's own list."""
+        ...
+
+    def state(self, job_id: str) -> BatchState:
+        """Return where a job stands."""
+        ...
+
+    def results(self, job_id: str) -> Iterator[BatchResult]:
+        """Yield the lines of a job that ended, in any order; lines may be missing or double."""
+        ...
+
+
+class Provider(Protocol):
+    """One way to send a request; it neither retries nor remembers, the gateway does both."""
 
     @property
     def teacher_id(self) -> str:
@@ -147,42 +335,63 @@ class Teacher(Protocol):
 
     @property
     def is_offline(self) -> bool:
-        """Whether it is the deterministic writer and not a model."""
+        """Whether it is the deterministic writer: no network, no model, no money, no cache."""
         ...
 
-    def estimate(self, requests: Sequence[TeacherRequest]) -> Estimate:
-        """Return an upper bound of tokens and money, without calling anyone."""
+    @property
+    def is_inside(self) -> bool:
+        """Whether it runs inside the storage root's walls, so that gated corpora may be sent."""
         ...
 
-    def complete(self, request: TeacherRequest) -> TeacherReply:
-        """Answer one request.
+    @property
+    def max_output_tokens(self) -> int:
+        """Token limit of one reply by the settings, without reasoning."""
+        ...
+
+    @property
+    def reasoning_tokens(self) -> int:
+        """Most reasoning tokens billed on top of the reply."""
+        ...
+
+    @property
+    def sampling(self) -> str:
+        """Canonical text of every setting that shapes a reply; part of the cache's key."""
+        ...
+
+    @property
+    def batch(self) -> BatchApi | None:
+        """The provider's batch mode, where it has one."""
+        ...
+
+    async def send(
+        self,
+        request: TeacherRequest,
+        *,
+        repair: Repair | None,
+        idempotency_key: str,
+        max_output_tokens: int | None = None,
+    ) -> Exchange:
+        """Send one request once.
+
+        Parameters
+        ----------
+        request
+            What is asked.
+        repair
+            The earlier reply and what was wrong with it, sent as further turns.
+        idempotency_key
+            Sent as the ``Idempotency-Key`` header; the same for every try at the same request.
+        max_output_tokens
+            Token limit instead of the settings' own: the second try after a truncated reply.
 
         Raises
         ------
         TeacherError
-            With ``is_retryable`` and a ``cause``.
+            With a closed ``cause``; with ``exchange`` where the failed reply was billed. Row
+            causes are ``refused``, ``truncated``, ``malformed reply`` and ``empty reply``.
         """
         ...
 
-
-def parse_reply(text: str) -> dict[str, Any]:
-    """Parse a reply that must be one JSON object.
-
-    Raises
-    ------
-    TeacherMalformedError
-        If it is not; the text itself is not repeated.
-    """
-    try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise TeacherMalformedError(
-            f"the reply of {len(text)} characters is no JSON (at {error.pos}: {error.msg}); try again",
-            cause="malformed reply",
-        ) from None
-    if not isinstance(data, dict):
-        raise TeacherMalformedError(
-            f"the reply is a JSON {type(data).__name__}, not an object; try again",
-            cause="malformed reply",
-        )
-    return data
+    async def aclose(self) -> None:
+        """Close the connections; called on the loop that :meth:`send` ran on."""
+        ...

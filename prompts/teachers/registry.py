@@ -1,38 +1,45 @@
-"""Which teachers there are: one factory per provider, chosen by the settings' ``provider``."""
+"""Which teachers there are: a provider's class by the settings' ``provider``, and its gateway."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from prompts.teachers.base import Teacher, TeacherConfigError, TeacherRefusedError
+from prompts.teachers.base import Provider, TeacherConfigError, TeacherRefusedError
+from prompts.teachers.cache import TeacherCache
+from prompts.teachers.gateway import DEFAULT_RUN, Gateway
+from prompts.teachers.limits import Limits
+from prompts.teachers.prices import Budget, Price, price_of
 from prompts.teachers.settings import (
+    GatewaySettings,
     OpenAICompatibleSettings,
     TeacherSettings,
     TemplateSettings,
 )
-from prompts.teachers.template import TemplateTeacher
 
 
-def _template(settings: Any) -> Teacher:
-    return TemplateTeacher()
+def _template(settings: Any) -> Provider:
+    from prompts.teachers.template import TemplateProvider
+
+    return TemplateProvider()
 
 
-def _openai(settings: Any) -> Teacher:
-    from prompts.teachers.openai_chat import OpenAITeacher
+def _openai(settings: Any) -> Provider:
+    from prompts.teachers.openai_chat import OpenAIProvider
 
-    return OpenAITeacher(settings)
-
-
-def _gemini(settings: Any) -> Teacher:
-    from prompts.teachers.google_gemini import GeminiTeacher
-
-    return GeminiTeacher(settings)
+    return OpenAIProvider(settings)
 
 
-FACTORIES: Mapping[str, Callable[[Any], Teacher]] = {
+def _gemini(settings: Any) -> Provider:
+    from prompts.teachers.google_gemini import GeminiProvider
+
+    return GeminiProvider(settings)
+
+
+PROVIDERS: Mapping[str, Callable[[Any], Provider]] = {
     "template": _template,
     "openai": _openai,
     "openai_compatible": _openai,
@@ -40,17 +47,47 @@ FACTORIES: Mapping[str, Callable[[Any], Teacher]] = {
 }
 
 
-def make_teacher(settings: TeacherSettings | Mapping[str, Any]) -> Teacher:
-    """Build a teacher from its settings, or from a plain mapping such as launchpad config.
+def make_gateway(
+    settings: TeacherSettings | Mapping[str, Any],
+    cache_path: Path | None,
+    *,
+    run: str = DEFAULT_RUN,
+) -> Gateway:
+    """Build the gateway to a teacher from its settings, or from a mapping such as launchpad config.
+
+    Parameters
+    ----------
+    settings
+        Which teacher, and how it is asked.
+    cache_path
+        The cache's file under the storage root; None forgets replies at the end, as the offline
+        writer, which costs nothing, always does.
+    run
+        Name in the ledger; the spend cap holds over everything under it.
 
     Raises
     ------
     TeacherConfigError
-        If the settings are not valid, or the key they name is not set.
+        If the settings are not valid, no price is known, or the key they name is not set.
     """
     if isinstance(settings, Mapping):
         settings = read_settings(settings)
-    return FACTORIES[settings.provider](settings)
+    if isinstance(settings, TemplateSettings):
+        provider, travel = PROVIDERS["template"](settings), GatewaySettings()
+        cache, price, cap_usd = TeacherCache(None), Price(0.0, 0.0), 0.0
+    else:
+        price = _price(settings.model, settings, is_free=is_inside(settings))
+        provider, travel = PROVIDERS[settings.provider](settings), settings
+        cache, cap_usd = TeacherCache(cache_path), settings.max_usd
+    limits = Limits(travel.limits())
+    return Gateway(provider, price, Budget(cap_usd), cache, limits, travel, run=run)
+
+
+def _price(model: str, settings: Any, *, is_free: bool) -> Price:
+    given = settings.input_usd_per_mtok, settings.output_usd_per_mtok
+    if is_free and None in given:
+        return Price(*(usd or 0.0 for usd in given))
+    return price_of(model, *given)
 
 
 def is_inside(settings: TeacherSettings) -> bool:
@@ -99,7 +136,7 @@ def read_settings(values: Mapping[str, Any]) -> TeacherSettings:
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise TeacherConfigError(
-            f"teacher settings are not valid: {wrong}; providers are {', '.join(FACTORIES)}",
+            f"teacher settings are not valid: {wrong}; providers are {', '.join(PROVIDERS)}",
             cause="bad settings",
         ) from None
     return settings

@@ -12,10 +12,93 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from prompts.teachers.base import TeacherConfigError
+from prompts.teachers.batches import BatchLimits
+from prompts.teachers.limits import LimitSettings
+from prompts.teachers.prices import PRICES_AS_OF
+
+_PRICE = (
+    f"US dollars per million tokens; None takes a table written down on {PRICES_AS_OF}, which may be "
+    "out of date, and refuses a model that is not in it."
+)
+_FIND_POLLS = 4
+"""Looks at jobs that fit into the wait before a lost one is looked for again (default)."""
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GatewaySettings(_Strict):
+    """How requests travel: mode, limits, patience."""
+
+    mode: Literal["online", "batch"] = Field(
+        default="online",
+        description="One by one, or as the provider's batch jobs: half price, within a day.",
+    )
+    requests_per_min: float | None = Field(
+        default=None, gt=0.0, description="Allowance; None learns it from the replies' headers."
+    )
+    tokens_per_min: float | None = Field(
+        default=None, gt=0.0, description="Allowance, input and output; None learns it likewise."
+    )
+    max_in_flight: int = Field(
+        default=200, ge=1, le=2000, description="Most requests on their way at once."
+    )
+    max_attempts: int = Field(
+        default=8, ge=1, le=20, description="Tries of one request on 408, 409, 429, 5xx, no reply."
+    )
+    backoff_s: float = Field(
+        default=1.0, ge=0.0, le=60.0, description="Longest first wait before another try, seconds."
+    )
+    max_backoff_s: float = Field(
+        default=60.0, ge=0.0, le=600.0, description="Longest wait before another try, seconds."
+    )
+    breaker_failures: int = Field(
+        default=50, ge=1, description="Failures in a row after which the teacher is left alone."
+    )
+    breaker_cooloff_s: float = Field(
+        default=15.0, ge=0.0, le=600.0, description="For so long, seconds; then one probe is sent."
+    )
+    breaker_cooloffs: int = Field(
+        default=4, ge=1, le=100, description="Failed probes after which the run stops."
+    )
+    batch_window: int = Field(
+        default=20_000,
+        ge=1,
+        le=200_000,
+        description="Tasks looked at together in batch mode; memory grows with it.",
+    )
+    batch_lines: int = Field(
+        default=10_000, ge=1, le=50_000, description="Most requests in one batch job."
+    )
+    batch_poll_s: float = Field(
+        default=5.0,
+        gt=0.0,
+        le=600.0,
+        description="First wait between looks at batch jobs, seconds; it grows to max_backoff_s.",
+    )
+
+    def limits(self) -> LimitSettings:
+        """Return the bounds that ``limits`` keeps."""
+        return LimitSettings(
+            requests_per_min=self.requests_per_min,
+            tokens_per_min=self.tokens_per_min,
+            max_in_flight=self.max_in_flight,
+            backoff_s=self.backoff_s,
+            max_backoff_s=self.max_backoff_s,
+            n_failures=self.breaker_failures,
+            cooloff_s=self.breaker_cooloff_s,
+            n_cooloffs=self.breaker_cooloffs,
+        )
+
+    def batch_limits(self) -> BatchLimits:
+        """Return the bounds that ``batches`` keeps."""
+        return BatchLimits(
+            max_lines=self.batch_lines,
+            poll_s=self.batch_poll_s,
+            max_poll_s=max(self.batch_poll_s, self.max_backoff_s),
+            find_s=_FIND_POLLS * self.batch_poll_s,
+        )
 
 
 class TemplateSettings(_Strict):
@@ -24,7 +107,7 @@ class TemplateSettings(_Strict):
     provider: Literal["template"] = "template"
 
 
-class _Hosted(_Strict):
+class _Hosted(GatewaySettings):
     max_output_tokens: int = Field(
         default=1024, ge=64, le=16384, description="Token limit of one reply."
     )
@@ -32,18 +115,11 @@ class _Hosted(_Strict):
     timeout_s: float = Field(
         default=120.0, gt=0.0, le=600.0, description="Time for one attempt, seconds."
     )
-    max_attempts: int = Field(
-        default=5, ge=1, le=10, description="Attempts on 408, 409, 429 and 5xx."
-    )
     max_usd: float = Field(
         default=1.0, ge=0.0, description="Hard spend cap of one run, US dollars."
     )
-    input_usd_per_mtok: float | None = Field(
-        default=None, ge=0.0, description="Price of input tokens."
-    )
-    output_usd_per_mtok: float | None = Field(
-        default=None, ge=0.0, description="Price of output tokens."
-    )
+    input_usd_per_mtok: float | None = Field(default=None, ge=0.0, description=_PRICE)
+    output_usd_per_mtok: float | None = Field(default=None, ge=0.0, description=_PRICE)
 
 
 class OpenAISettings(_Hosted):
@@ -58,7 +134,7 @@ class OpenAISettings(_Hosted):
 
 
 class OpenAICompatibleSettings(_Hosted):
-    """Any server that speaks the chat completions protocol; local ones cost nothing by default."""
+    """Any server that speaks the chat completions protocol; a local one costs nothing unless told."""
 
     provider: Literal["openai_compatible"] = "openai_compatible"
     model: str = Field(min_length=1, description="Model id as the server names it.")
@@ -69,12 +145,6 @@ class OpenAICompatibleSettings(_Hosted):
     is_local: bool = Field(
         default=False,
         description="Runs inside the storage root's walls: gated corpora may be sent.",
-    )
-    input_usd_per_mtok: float | None = Field(
-        default=0.0, ge=0.0, description="Price of input tokens."
-    )
-    output_usd_per_mtok: float | None = Field(
-        default=0.0, ge=0.0, description="Price of output tokens."
     )
 
 
