@@ -131,6 +131,39 @@ def run_detectors_bench(
     return 0
 
 
+def run_text_bench(
+    *, claims: str | None, grounding: int | None, gateway: int | None, seed: int, is_json: bool
+) -> int:
+    """Run ``neurogloss bench text`` and print its report.
+
+    Parameters
+    ----------
+    claims
+        File of labelled texts to score the claim reader on, or None.
+    grounding
+        Number of planted pages to measure the grounding check on, or None.
+    gateway
+        Number of rows to measure the teacher gateway's memory on, or None.
+    seed, is_json
+        Seed of the bootstrap, and how the report is printed.
+    """
+    from rich.console import Console
+
+    from benchmark.text_bench import bench_text, report_tables
+
+    labelled = Path(claims) if claims else None
+    report = bench_text(claims=labelled, grounding=grounding, gateway=gateway, seed=seed)
+    if is_json:
+        sys.stdout.write(json.dumps(report.to_json(), indent=1) + "\n")
+        return 0
+    shown = Console(width=None if sys.stdout.isatty() else WIDE)
+    for table in report_tables(report):
+        shown.print(table)
+    for line in (*report.notes, *(f"Below the floor: {miss}." for miss in report.misses())):
+        shown.print(line, markup=False)
+    return 0
+
+
 def orchestration_share(*, minutes: float = 10.0, rounds: int = 3) -> float:
     """Measure the share of a shard's wall time that is Dagster's.
 

@@ -15,17 +15,23 @@ from dagster_project import checks, schedules, sensors
 from dagster_project.assets import (
     benchmarks,
     corpora,
+    counterfactuals,
     datasets,
     features,
     findings,
+    general,
     leakage,
     models,
+    teacher_texts,
     text,
 )
 from dagster_project.jobs import jobs
 from dagster_project.resources import Workspace
 
-ASSET_MODULES = (corpora, leakage, features, findings, text, datasets, models, benchmarks)
+ASSET_MODULES = (
+    corpora, leakage, features, findings, text, teacher_texts, counterfactuals, general, datasets, models,
+    benchmarks,
+)  # fmt: skip
 
 
 def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definitions:

@@ -23,9 +23,12 @@ from detectors.types import SFREQ_HZ
 
 SHARD_ASSETS = (
     "recordings", "segments", "fingerprints", "spectral_features", "spatial_features", "waveform_events",
-    "rule_findings", "findings", "captions", "questions", "narratives", "dialogues",
+    "rule_findings", "findings", "captions", "questions", "narratives",
+    "descriptions", "teacher_questions", "dialogues", "counterfactual_pairs",
 )  # fmt: skip
-EVIDENCE_ASSETS = ("captions", "questions", "narratives", "dialogues")
+EVIDENCE_ASSETS = (
+    "captions", "questions", "narratives", "descriptions", "teacher_questions", "dialogues",
+)  # fmt: skip
 MAX_SHOWN = 20
 SUPPORTED = "supported"
 
@@ -265,7 +268,9 @@ def _evidence_of(
         pages = (row["segment_id"], *row.get("history_segment_ids", ()))
         if row.get("grounding", SUPPORTED) != SUPPORTED:
             continue
-        for sentence in row.get("sentences", [row]):
+        # wrong options are no sentences of the text, but what proves them wrong is in its evidence
+        claims = [row] if "evidence" in row else []
+        for sentence in (*row.get("sentences", ()), *claims):
             yield pages, sentence["evidence"]
 
 

@@ -1,7 +1,8 @@
 """The command line ``neurogloss``: thin, because everything it does is also an asset, job or function.
 
 ``demo`` runs the whole graph; ``corpora`` (in ``cli_corpora``) shows the registry, fetches and
-verifies; ``review`` (in ``cli_review``) shows findings to people; ``release`` copies a dataset out;
+verifies; ``findings`` (in ``cli_findings``) exports findings; ``review`` (in ``cli_review``) shows
+them to people; ``release`` copies a dataset out;
 ``estimate`` says what a rebuild would take; ``bench`` measures. Errors a person can mend are one
 sentence on standard error, exit code 2.
 """
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dagster_project.cli_corpora import add_corpora
+from dagster_project.cli_findings import add_findings
 from dagster_project.cli_review import add_review
 
 Command = Callable[[argparse.Namespace], int]
@@ -42,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         "device.",
     )
     rooms = parser.add_subparsers(
-        required=True, metavar="{demo,corpora,review,release,estimate,bench}"
+        required=True, metavar="{demo,corpora,findings,review,release,estimate,bench}"
     )
 
     demo = rooms.add_parser("demo", help="run the whole graph, offline, on the CPU")
@@ -55,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(command=_demo)
 
     add_corpora(rooms)
+    add_findings(rooms)
     add_review(rooms)
 
     release = rooms.add_parser("release", help="instruction datasets that were built")
@@ -64,13 +67,15 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--to", required=True, metavar="DIR", help="folder to make")
     export.add_argument("--without-gated", action="store_true",
                         help="leave out rows of corpora that may not leave, and say so")  # fmt: skip
+    export.add_argument("--format", default="parquet", metavar="FORMAT",
+                        help="parquet (default), llava, llama-factory or ms-swift")  # fmt: skip
     export.set_defaults(command=_release_export)
 
     estimate = rooms.add_parser("estimate", help="disk and money a rebuild would take")
     estimate.set_defaults(command=_estimate)
 
     bench = rooms.add_parser("bench", help="measure")
-    benches = bench.add_subparsers(required=True, metavar="{engine,corpora,detectors}")
+    benches = bench.add_subparsers(required=True, metavar="{engine,corpora,detectors,text}")
     engine = benches.add_parser("engine", help="throughput against a paper-style baseline")
     engine.add_argument("--json", action="store_true", help="machine-readable")
     engine.add_argument("--minutes", type=float, default=5.0, help="minutes of EEG (default: 5)")
@@ -92,7 +97,25 @@ def _parser() -> argparse.ArgumentParser:
     seen.add_argument("--seed", type=int, default=0, help="of everything drawn (default: 0)")
     seen.add_argument("--json", action="store_true", help="machine-readable")
     seen.set_defaults(command=_bench_detectors)
+    _add_text_bench(benches)
     return parser
+
+
+def _add_text_bench(benches: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = benches.add_parser(
+        "text", help="the claim reader on labelled texts, the check on planted pages"
+    )
+    text.add_argument("--claims", metavar="FILE", help="labelled texts, one JSON object a line "
+                      "(id, style, text, claims)")  # fmt: skip
+    text.add_argument("--grounding", type=int, metavar="PAGES",
+                      help="measure the grounding check on so many planted pages")  # fmt: skip
+    text.add_argument("--gateway", type=int, metavar="ROWS",
+                      help="measure the teacher gateway: speed, and memory over so many rows")  # fmt: skip
+    text.add_argument(
+        "--seed", type=int, default=0, help="of the bootstrap and the pages (default: 0)"
+    )
+    text.add_argument("--json", action="store_true", help="machine-readable")
+    text.set_defaults(command=_bench_text)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -103,7 +126,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _release_export(options: argparse.Namespace) -> int:
     from dagster_project.resources import Workspace
-    from prompts.release_export import export_release
+    from prompts.releases.export import export_release
 
     workspace = Workspace()
     done = export_release(
@@ -111,6 +134,7 @@ def _release_export(options: argparse.Namespace) -> int:
         Path(options.to),
         workspace.walls(),
         is_without_gated=options.without_gated,
+        wanted=options.format,
     )
     print(f"{done.n_rows} rows copied to {done.folder}")
     for corpus, n_rows in done.left_out.items():
@@ -139,6 +163,18 @@ def _bench_corpora(options: argparse.Namespace) -> int:
 
     return run_corpora_bench(
         data=options.data, is_long=options.long, rounds=options.rounds, is_json=options.json
+    )
+
+
+def _bench_text(options: argparse.Namespace) -> int:
+    from dagster_project.bench import run_text_bench
+
+    return run_text_bench(
+        claims=options.claims,
+        grounding=options.grounding,
+        gateway=options.gateway,
+        seed=options.seed,
+        is_json=options.json,
     )
 
 

@@ -15,7 +15,7 @@ import dagster as dg
 from benchmark.tasks import TASKS
 from dagster_project.corpora.registry import corpora
 from dagster_project.corpora.shards import shard_keys
-from prompts.release import releases
+from prompts.releases.build import releases
 from training.recipes import detector_recipes, model_recipes
 
 MAX_SHARDS = 400

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from detectors.types import ChannelSchema
+from detectors.types import CANONICAL19, SFREQ_HZ, ChannelSchema
 from detectors.vocabulary import NARRATOR_BANDS
 
 PREVIEW_WIDTH_PX = 860
@@ -74,6 +74,30 @@ def page_png_of_row(row: Mapping[str, Any]) -> bytes:
     return render_page_png(*_page_inputs(row))
 
 
+def topomap_png_of_row(row: Mapping[str, Any]) -> bytes | None:
+    """Draw the potential at the middle sample of one ``segments`` row, average reference.
+
+    NeuroNarrator's picture of a segment is this single instant (``systems.md`` 3.4). None where the
+    channel schema or the electrodes recorded carry no map.
+    """
+    from detectors.montage import average_reference
+    from detectors.pages.topomap import MIN_CHANNELS, render_topomap, topomap_png
+
+    data, mask, schema = _page_inputs(row)
+    middle = data.shape[1] // 2
+    mask = mask & np.isfinite(data[:, middle])
+    if schema.ch_names != CANONICAL19 or mask.sum() < MIN_CHANNELS:
+        return None
+    instant = np.where(mask, data[:, middle], np.float32(0))
+    values = average_reference(instant[None, :, None], mask[None])[0, :, 0]
+    return topomap_png(
+        render_topomap(
+            values, mask, scale="diverging", unit="\u00b5V",
+            label=f"{middle / SFREQ_HZ:.3f} s, average reference",
+        )
+    )  # fmt: skip
+
+
 def _page_inputs(row: Mapping[str, Any]) -> tuple[Any, Any, ChannelSchema]:
     schema = ChannelSchema.parse(row["channel_schema"])
     signal = np.asarray(row["signal"], dtype=np.float32) * np.float32(0.05)
@@ -106,7 +130,7 @@ def sample_of(release: Path) -> dg.MarkdownMetadataValue:
         return dg.MetadataValue.md("*no sample*")
     row = pq.ParquetFile(files[0]).read_row_group(0).slice(0, 1).to_pylist()[0]
     turns = "\n\n".join(f"**{m['role']}**: {m['content']}" for m in row["messages"])
-    page = np.asarray(Image.open(io.BytesIO(row["image"]["bytes"])).convert("L"))
+    page = np.asarray(Image.open(io.BytesIO(row["images"][0]["bytes"])).convert("L"))
     return dg.MetadataValue.md(f"{turns}\n\n{picture(page)}")
 
 

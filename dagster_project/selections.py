@@ -30,7 +30,8 @@ SELECTIONS: dict[str, SavedSelection] = {
         "one shard through the whole chain, teacher texts included",
     ),
     "write_texts": SavedSelection(
-        'key:"narratives" or key:"dialogues"', "the teacher's texts of a shard alone"
+        'key:"narratives" or key:"descriptions" or key:"teacher_questions" or key:"dialogues"',
+        "the teacher's texts of a shard alone",
     ),
     "build_dataset": SavedSelection(
         'key:"instruction_dataset" or key:"waveform_annotations"',

@@ -14,12 +14,14 @@ import dagster as dg
 from dagster_project import watching
 from dagster_project.jobs import BUILD_DATASET, REBUILD_CORPUS, REBUILD_SHARD, job
 from dagster_project.resources import Workspace
-from prompts.release import releases
+from prompts.releases.build import releases
 
 WITHDRAWAL_TAG = "neurogloss/withdrawal"
 KEEP_TEXTS: dict[str, Any] = {
     "ops": {
         "narratives": {"config": {"ask_teacher": False}},
+        "descriptions": {"config": {"ask_teacher": False}},
+        "teacher_questions": {"config": {"ask_teacher": False}},
         "dialogues": {"config": {"ask_teacher": False}},
     }
 }

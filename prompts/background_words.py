@@ -25,6 +25,8 @@ ABSENT_KINDS = (
 )  # fmt: skip
 """Kinds whose absence is worth a word; voltage and a dominant rhythm are always there."""
 
+_POSTERIOR = frozenset({"O1", "O2", "Pz-Oz", "P3-O1", "P4-O2", "P7-O1", "P8-O2"})
+
 
 def background_sentences(facts: PageFacts, seed: int) -> list[Sentence]:
     """Tell the findings of the background and the dominant band, kind by kind."""
@@ -35,6 +37,21 @@ def background_sentences(facts: PageFacts, seed: int) -> list[Sentence]:
             for f in facts.of_kind(kind)
         ]
     return sentences + _dominant_band(facts, seed)
+
+
+def absent_kinds(facts: PageFacts) -> tuple[str, ...]:
+    """Return the kinds whose absence may be said.
+
+    Where alpha stands out at the back of the head as everywhere else, a reader sees a posterior
+    rhythm that only its field keeps from the name; nothing is said of it then.
+    """
+    is_alpha_there = any(
+        f.frequency_hz is not None
+        and words.band_of(f.frequency_hz) == "alpha"
+        and not _POSTERIOR.isdisjoint(f.channels)
+        for f in facts.of_kind("dominant_rhythm")
+    )
+    return ABSENT_KINDS[1:] if is_alpha_there else ABSENT_KINDS
 
 
 def finding_text(facts: PageFacts, finding: FindingFact, seed: int, key: str = "") -> str:
@@ -52,6 +69,8 @@ def _posterior_rhythm(facts: PageFacts, finding: FindingFact, seed: int) -> str:
             "Posterior rhythm of {measured} at {place}.",
             "A posterior rhythm of {measured} is seen at {place}.",
             "At {place} there is a posterior rhythm of {measured}.",
+            "The posterior rhythm is {measured} at {place}.",
+            "The posterior rhythm at {place} is {measured}.",
         ),
         seed, facts.segment_id, "posterior_rhythm",
     )  # fmt: skip
@@ -69,6 +88,8 @@ def _dominant_rhythm(facts: PageFacts, finding: FindingFact, seed: int) -> str:
             "Dominant rhythm of {hz}{band}{place}.",
             "The dominant rhythm is {hz}{band}{place}.",
             "The rhythm that stands out most is {hz}{band}{place}.",
+            "Dominant rhythm: {hz}{band}{place}.",
+            "There is a dominant rhythm of {hz}{band}{place}.",
         ),
         seed, facts.segment_id, "dominant_rhythm",
     )  # fmt: skip
@@ -92,10 +113,13 @@ def _voltage(facts: PageFacts, finding: FindingFact, seed: int) -> str:
             "Background voltage {uv}{grade}.",
             "The background voltage is {uv}{grade}.",
             "Background voltage of {uv}{grade}.",
+            "Background voltage: {uv}{grade}.",
+            "The measured background voltage is {uv}{grade}.",
         ),
         seed, facts.segment_id, "voltage",
     )  # fmt: skip
-    return frame.format(uv=words.voltage(finding), grade=grade)
+    size = words.uv(amplitude, (SUPPRESSED_BELOW_UV, LOW_BELOW_UV))
+    return frame.format(uv=f"{size} {finding.amplitude_word}".strip(), grade=grade)
 
 
 def _asymmetry(facts: PageFacts, finding: FindingFact, seed: int) -> str:
@@ -107,6 +131,8 @@ def _asymmetry(facts: PageFacts, finding: FindingFact, seed: int) -> str:
             "Asymmetry{pair}, larger on the {side}{amount}.",
             "There is an asymmetry{pair}, with the {side} larger{amount}.",
             "Asymmetry with larger activity on the {side}{amount}{pair}.",
+            "Asymmetry{pair}: the {side} is larger{amount}.",
+            "The {side} is larger{amount}, an asymmetry{pair}.",
         ),
         seed, facts.segment_id, "asymmetry",
     )  # fmt: skip
@@ -117,7 +143,8 @@ def _slowing(facts: PageFacts, finding: FindingFact, seed: int) -> str:
     noun = KINDS[finding.kind].noun
     frame = words.pick(
         ("{noun} of {measured}{place}{when}.", "There is {noun} of {measured}{place}{when}.",
-         "{noun}{place}{when}, {measured}."),
+         "{noun}{place}{when}, {measured}.", "{noun}{place}{when} ({measured}).",
+         "There is {noun}{place}{when} ({measured})."),
         seed, facts.segment_id, finding.kind,
     )  # fmt: skip
     place = f" at {words.channels(finding.channels, facts.recorded)}" if finding.channels else ""
@@ -131,7 +158,9 @@ def _attenuation(facts: PageFacts, finding: FindingFact, seed: int) -> str:
     amplitude = f", {words.voltage(finding)}" if finding.amplitude_uv is not None else ""
     n = finding.count
     frame = words.pick(
-        ("{Counted} {when}{uv}.", "{When} there {verb} {counted}{uv}."),
+        ("{Counted} {when}{uv}.", "{When} there {verb} {counted}{uv}.",
+         "There {verb} {counted} {when}{uv}.", "{Counted} {verb} seen {when}{uv}.",
+         "{Counted}{uv}, {when}."),
         seed, facts.segment_id, finding.kind,
     )  # fmt: skip
     counted = "a low-voltage interval" if n == 1 else f"{n} low-voltage intervals"
@@ -172,6 +201,8 @@ def _dominant_band(facts: PageFacts, seed: int) -> list[Sentence]:
             "With the 1/f trend removed, {band} is the dominant band",
             "The dominant band after removal of the 1/f trend is {band}",
             "The {band} band is dominant once the 1/f trend is removed",
+            "Once the 1/f trend is removed, the dominant band is {band}",
+            "After removal of the 1/f trend, the {band} band is dominant",
         ),
         seed, facts.segment_id, "dominant_band",
     )  # fmt: skip

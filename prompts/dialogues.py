@@ -1,41 +1,27 @@
 """Dialogues: several turns about one page, written by a teacher from the same facts as narratives.
 
-Questions are the learner's and claim nothing; every answer is checked by ``grounding`` with the
-ids behind its fact keys. Teachers live in ``teachers``, the payload is built in ``narratives``.
+Questions are the learner's and claim nothing, but may not presume what a page cannot show; every
+sentence of an answer is checked with the ids behind its own fact keys. How a teacher is asked, checked
+and stored is the same for all kinds (``teacher_texts``, ``text_check``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from prompts import words
-from prompts.event_words import Sentence
 from prompts.facts import PageFacts
-from prompts.grounding import check_grounding
-from prompts.limits import forbidden_claims
-from prompts.narratives import (
-    NarrativeTemplate,
-    ask,
-    cited,
-    narrative_template,
-    teacher_columns,
-)
-from prompts.teachers.base import Teacher, TeacherReply, TeacherRequest
-from prompts.teachers.prompt_files import load_prompt
-
-DIALOGUE_PROMPT = "dialogue-v1"
+from prompts.narrative_template import NarrativeTemplate
+from prompts.text_check import Cited, Draft, TextKind, statement
 
 
 class DialogueTurn(BaseModel):
-    """One exchange of a reply and the fact keys its answer rests on."""
+    """A question and its answer, sentence by sentence."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     question: str = Field(min_length=1)
-    answer: str = Field(min_length=1)
-    facts: list[str] = Field(min_length=1)
+    answer: list[Cited] = Field(min_length=1)
 
 
 class DialogueReply(BaseModel):
@@ -45,72 +31,20 @@ class DialogueReply(BaseModel):
     turns: list[DialogueTurn] = Field(min_length=2, max_length=8)
 
 
-def dialogue_request(
-    template: NarrativeTemplate, facts: PageFacts, *, is_gated: bool, seed: int
-) -> TeacherRequest:
-    """Build the request for one dialogue."""
-    page_seed = words.number(seed, facts.segment_id, DIALOGUE_PROMPT) % 2**31
-    return TeacherRequest(load_prompt(DIALOGUE_PROMPT), template.payload, is_gated, page_seed)
-
-
-def dialogue_rows(
-    pages: Iterable[PageFacts], teacher: Teacher, *, is_gated: bool, seed: int = 0
-) -> Iterator[dict[str, Any]]:
-    """Yield rows of table ``dialogues``; a dropped one has no messages and its cause in ``grounding``.
-
-    Parameters
-    ----------
-    pages
-        The pages; a dialogue looks at one page only, so trends are not part of it.
-    teacher, is_gated, seed
-        As in :func:`prompts.narratives.narrative_rows`.
-
-    Raises
-    ------
-    TeacherError
-        If the teacher fails for a reason that the next page would share.
-    """
-    for facts in pages:
-        template = narrative_template(facts)
-        request = dialogue_request(template, facts, is_gated=is_gated, seed=seed)
-        reply, cause = ask(teacher, request)
-        turns: list[tuple[str, Sentence]] = []
-        if reply is not None:
-            turns, cause = _grounded(reply, template, facts)
-        messages = [
-            message
-            for question, answer in turns
-            for message in (
-                {"role": "user", "content": question},
-                {"role": "assistant", "content": answer.text},
-            )
+def _read(reply: Any, template: NarrativeTemplate, facts: PageFacts, seed: int) -> Draft:
+    claims, messages = [], []
+    for turn in reply.turns:
+        said = [statement(s, "dialogue", template.evidence) for s in turn.answer]
+        claims += said
+        answer = " ".join(s.sentence.text for s in said)
+        messages += [
+            {"role": "user", "content": turn.question.strip()},
+            {"role": "assistant", "content": answer},
         ]
-        yield {
-            "sample_id": words.sample_id(
-                "dialogue", facts.segment_id, teacher.teacher_id, request.prompt.prompt_hash
-            ),
-            "segment_id": facts.segment_id,
-            "messages": messages,
-            **teacher_columns(teacher, request, reply, cause, [a for _, a in turns]),
-        }
+    asked = tuple(m["content"] for m in messages if m["role"] == "user")
+    return Draft(tuple(claims), asked=asked, columns={"messages": messages})
 
 
-def _grounded(
-    reply: TeacherReply, template: NarrativeTemplate, facts: PageFacts
-) -> tuple[list[tuple[str, Sentence]], str]:
-    try:
-        parsed = DialogueReply.model_validate(dict(reply.data))
-    except ValidationError as error:
-        return [], f"dropped: reply does not fit the schema ({error.error_count()} errors)"
-    turns = [
-        (
-            t.question.strip(),
-            Sentence(t.answer.strip(), "dialogue", cited(t.facts, template.evidence)),
-        )
-        for t in parsed.turns
-    ]
-    over = [claim for question, _ in turns for claim in forbidden_claims(question)]
-    if over:
-        return [], f"overclaim: a question presumes {over[0]}"
-    report = check_grounding([answer for _, answer in turns], facts)
-    return (turns, report.cause) if report.is_supported else ([], report.cause)
+DIALOGUES = TextKind(
+    name="dialogue", prompt="dialogue-v2", reply=DialogueReply, read=_read, empty={"messages": []}
+)

@@ -89,6 +89,8 @@ class PageFacts:
         30-s sleep stage the page lies in, copied; label-aware text only.
     is_simulated
         Made by the simulator.
+    by_kind
+        ``findings`` by kind; kinds without any are left out.
     """
 
     segment_id: str
@@ -116,10 +118,16 @@ class PageFacts:
     labels: tuple[CorpusLabel, ...] = ()
     stage_context: str = ""
     is_simulated: bool = False
+    by_kind: Mapping[str, tuple[FindingFact, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        kinds = dict.fromkeys(f.kind for f in self.findings)
+        by_kind = {kind: tuple(f for f in self.findings if f.kind == kind) for kind in kinds}
+        object.__setattr__(self, "by_kind", by_kind)
 
     def of_kind(self, kind: str) -> tuple[FindingFact, ...]:
         """Return the findings of one kind that may be said, in order of time."""
-        return tuple(f for f in self.findings if f.kind == kind)
+        return self.by_kind.get(kind, ())
 
     def verdict(self, kind: str) -> str:
         """Return ``present``, ``absent`` or ``not_judged`` (also where nobody looked)."""
@@ -154,8 +162,8 @@ class PageFacts:
 
     def evidence_of(self, kind: str) -> tuple[str, ...]:
         """Return the ids of a kind's findings that may be said, then its judgement's."""
-        ids = tuple(f.finding_id for f in self.of_kind(kind))
-        return (*ids, self.judgements[kind].judgement_id) if kind in self.judgements else ids
+        ids = [f.finding_id for f in self.of_kind(kind)]
+        return (*ids, self.judgements[kind].judgement_id) if kind in self.judgements else tuple(ids)
 
     def has_evidence(self, evidence_id: str) -> bool:
         """Whether an id points at a row this page really has."""
@@ -362,10 +370,8 @@ def _powers(
 def _spatial(row: Row) -> tuple[dict[str, str], dict[str, float]]:
     if not row["is_judged"]:
         return {}, {}
-    rows = list(zip(row["ch_names"], row["tier"], row["energy_uv2"], strict=True))
-    kept = [
-        (name, tier, energy) for name, tier, energy in rows if tier in {"high", "medium", "low"}
-    ]
+    rows = zip(row["ch_names"], row["tier"], row["energy_uv2"], strict=True)
+    kept = [entry for entry in rows if entry[1] in {"high", "medium", "low"}]
     return {n: t for n, t, _ in kept}, {n: float(e) for n, _, e in kept}
 
 
@@ -387,9 +393,8 @@ def label_texts(labels: Sequence[CorpusLabel]) -> tuple[str, ...]:
 
 def _labels(row: Row) -> tuple[CorpusLabel, ...]:
     """Labels a text may quote: remarks on the file and published splits are none."""
-    entries = row.get("labels") or ()
     return tuple(
         (e["scope"], e["name"], e["value"], e["source"])
-        for e in entries
+        for e in row.get("labels") or ()
         if e["scope"] in QUOTABLE_SCOPES
     )

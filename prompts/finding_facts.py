@@ -8,11 +8,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from detectors.types import SEGMENT_S
 
 VOLTAGE_WORDS = {"p2p": "peak-to-peak", "rms": "rms", "step": "step"}
 """Part of a measure's name and the word its voltage carries in text."""
+
+
+@lru_cache(maxsize=4096)
+def _voltage_of(measures: tuple[tuple[str, float, str], ...]) -> tuple[str, float, str] | None:
+    """Return the first peak-to-peak voltage, else the first voltage; a text asks for it often."""
+    volts = [m for m in measures if m[2] == "uV" and math.isfinite(m[1])]
+    return next((m for m in volts if "p2p" in m[0]), volts[0] if volts else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +71,10 @@ class FindingFact:
 
     def value(self, name: str) -> float | None:
         """Return one measure by name, or None where it was not taken."""
-        return next((value for key, value, _ in self.measures if key == name), None)
+        for key, value, _ in self.measures:
+            if key == name:
+                return value
+        return None
 
     @property
     def frequency_hz(self) -> float | None:
@@ -74,19 +85,15 @@ class FindingFact:
     @property
     def amplitude_uv(self) -> float | None:
         """The finding's voltage, or None; :attr:`amplitude_word` says of what sort."""
-        return None if self._voltage is None else self._voltage[1]
+        voltage = _voltage_of(self.measures)
+        return None if voltage is None else voltage[1]
 
     @property
     def amplitude_word(self) -> str:
         """What the voltage measures, from its name: peak-to-peak, rms, step or nothing."""
-        name = "" if self._voltage is None else self._voltage[0]
+        voltage = _voltage_of(self.measures)
+        name = "" if voltage is None else voltage[0]
         return next((word for part, word in VOLTAGE_WORDS.items() if part in name), "")
-
-    @property
-    def _voltage(self) -> tuple[str, float, str] | None:
-        """The first peak-to-peak voltage, else the first voltage at all."""
-        volts = [m for m in self.measures if m[2] == "uV" and math.isfinite(m[1])]
-        return next((m for m in volts if "p2p" in m[0]), volts[0] if volts else None)
 
     @property
     def count(self) -> int:

@@ -1,43 +1,70 @@
-"""Whether a text agrees with the facts of its page, sentence by sentence.
+"""Whether a text agrees with the facts of its page, sentence by sentence and claim by claim.
 
-A sentence is ``supported`` when every checkable thing in it (ids, numbers with units, counts,
-sides, channels, kinds with their polarity, bands, tiers, trends) agrees with the rows its ids point
-at; ``contradicted`` when one disagrees with what those rows say; ``unsupported`` when no row speaks
-of it; ``overclaim`` when one 10-s page cannot show it (``limits``). The reading of words is in
-``claims``; the facts are in ``facts``. Thin by intent: it reads this engine's closed phrasing and
-the teachers' prose by pattern, and a clause without any checkable thing passes.
+A sentence of this engine's own phrasing is read by ``truth.phrases``; anything else by
+``prompts.reading``. Every claim gets one of the classes of the fact score (``evaluation.md`` 6.4):
+``supported``, ``contradicted``, ``unsupported`` (checkable, but no row speaks of it),
+``unverifiable``, ``not parsed``, and ``overclaim`` for what one 10-s page cannot show (``limits``).
+The truth rules are in ``truth.facets`` and ``truth.records``, their tolerances in ``truth.limits``;
+scores over many claims are in ``grounding_score``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import lru_cache
+from typing import NamedTuple
 
-from detectors.types import SEGMENT_S
-from detectors.vocabulary import BAND_SCHEMES, KINDS, side_of_channels
-from prompts import claims, words
-from prompts.event_words import FOCAL_FAMILY, Sentence
+from prompts.event_words import Sentence
 from prompts.facts import PageFacts, label_texts
 from prompts.finding_facts import FindingFact
-from prompts.limits import forbidden_claims
+from prompts.limits import CITATION, forbidden_claims
+from prompts.truth.facets import FINE, Context, are_absent, check_facet
+from prompts.truth.limits import RANK, Verdict
+from prompts.truth.pages import Page, Pool
+from prompts.truth.phrases import Clause, Plan, read_skeleton, skeleton
+from prompts.truth.records import check_text
 
-Verdict = Literal["supported", "contradicted", "unsupported", "overclaim"]
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"µ])")
+_QUOTED = re.compile(r'"([^"]*)"')
 
-TOLERANCE = {"Hz": 0.25, "uV": 2.5, "s": 0.05, "ms": 2.5, "uV2": 0.05, "percent": 2.5}
-"""Half a rounding step of text per unit (``words``); uV2 relative to the value."""
-_SLACK = 1e-6
 
-SEVERITY: tuple[Verdict, ...] = ("supported", "unsupported", "contradicted", "overclaim")
+@dataclass(frozen=True, slots=True)
+class ClaimVerdict:
+    """What the check says about one claim.
+
+    Parameters
+    ----------
+    type
+        Aspect of closed phrasing, or type of a claim record.
+    kinds
+        Kinds of finding it may be about.
+    verdict, cause
+        The class and, where it is not ``supported``, why.
+    is_sided
+        It names a side.
+    credit
+        1 where supported, 0.5 where only a neighbouring band is.
+    """
+
+    type: str
+    kinds: tuple[str, ...]
+    verdict: Verdict
+    cause: str = ""
+    is_sided: bool = False
+    credit: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class SentenceVerdict:
-    """What the check says about one sentence, and why."""
+    """What the check says about one sentence, why, and the ids it rests on."""
 
     text: str
     verdict: Verdict
     cause: str = ""
+    evidence: tuple[str, ...] = ()
+    claims: tuple[ClaimVerdict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +78,7 @@ class GroundingReport:
         """The worst verdict of any sentence; an empty text is unsupported."""
         if not self.sentences:
             return "unsupported"
-        return max((s.verdict for s in self.sentences), key=SEVERITY.index)
+        return max((s.verdict for s in self.sentences), key=RANK.__getitem__)
 
     @property
     def is_supported(self) -> bool:
@@ -65,20 +92,14 @@ class GroundingReport:
             return "supported"
         if not self.sentences:
             return "unsupported: empty text"
-        worst = next(s for s in self.sentences if s.verdict == self.verdict)
+        verdict = self.verdict
+        worst = next(s for s in self.sentences if s.verdict == verdict)
         return f"{worst.verdict}: {worst.cause}"
 
-
-@dataclass(frozen=True, slots=True)
-class _Pool:
-    """The part of the facts that one sentence's ids point at."""
-
-    facts: PageFacts
-    findings: tuple[FindingFact, ...]
-    columns: frozenset[str]
-    kinds: frozenset[str]
-    reasons: tuple[str, ...]
-    trends: Mapping[str, str]
+    @property
+    def claims(self) -> tuple[ClaimVerdict, ...]:
+        """The claims of all sentences."""
+        return tuple(c for s in self.sentences for c in s.claims)
 
 
 def check_grounding(
@@ -91,257 +112,233 @@ def check_grounding(
     Parameters
     ----------
     text
-        Sentences with their evidence ids, or a plain text, which is cut into sentences and checked
-        against everything the page has.
+        Sentences with their evidence ids, each checked against the rows it cites, or a plain text,
+        which is cut into sentences and checked against everything the page has.
     facts
         The page.
     trends
         Trend word per narrator band, where the text may compare with earlier pages.
     """
+    page = Page.of(facts, trends)
     if isinstance(text, str):
-        everything = _pool(facts, None, trends or {})
-        verdicts = [_judge(s, everything) for s in claims.sentences(text)]
-    else:
-        verdicts = [_check_sentence(s, facts, trends or {}) for s in text]
-    return GroundingReport(tuple(verdicts))
+        return GroundingReport(tuple(_check_plain(text, page)))
+    return GroundingReport(tuple(_check_cited(s, page) for s in text))
 
 
-def _check_sentence(
-    sentence: Sentence, facts: PageFacts, trends: Mapping[str, str]
-) -> SentenceVerdict:
-    if not sentence.evidence:
-        return SentenceVerdict(sentence.text, "unsupported", "no evidence id")
-    unknown = [e for e in sentence.evidence if not facts.has_evidence(e)]
-    if unknown:
-        return SentenceVerdict(sentence.text, "unsupported", f"no such evidence: {unknown[0]}")
-    return _judge(sentence.text, _pool(facts, sentence.evidence, trends))
+def faults(sentences: Sequence[Sentence], facts: PageFacts) -> Iterator[tuple[Verdict, str] | None]:
+    """Yield the first fault of each sentence, None where it stands.
+
+    The check of :func:`check_grounding` without a record of every claim: a writer that only has to
+    know which of its sentences to keep asks here.
+    """
+    page = Page.of(facts)
+    for sentence in sentences:
+        pool = page.cited(sentence.evidence) if sentence.evidence else "none"
+        read = None if isinstance(pool, str) else _read(sentence.text, pool)
+        if read is None or isinstance(pool, str):
+            judged = _check_cited(sentence, page)
+            yield None if judged.verdict == "supported" else (judged.verdict, judged.cause)
+        else:
+            yield _first_fault(read, pool)
 
 
-def _pool(facts: PageFacts, evidence: Sequence[str] | None, trends: Mapping[str, str]) -> _Pool:
-    every = (*facts.findings, *facts.masked)
-    judged = facts.judgements.values()
-    if evidence is None:
-        columns = frozenset({"*"})
-        return _Pool(
-            facts,
-            every,
-            columns,
-            frozenset(facts.judgements),
-            tuple(j.reason for j in judged),
-            trends,
-        )
-    ids = set(evidence)
-    findings = tuple(f for f in every if f.finding_id in ids)
-    cited = [j for j in judged if j.judgement_id in ids]
-    columns = frozenset(e.rpartition(":")[2] for e in ids if e.startswith("s-"))
-    kinds = frozenset({f.kind for f in findings} | {j.kind for j in cited})
-    return _Pool(facts, findings, columns, kinds, tuple(j.reason for j in cited), trends)
+def _first_fault(read: _Read, pool: Pool) -> tuple[Verdict, str] | None:
+    if '"' in read.text:
+        for claim in _check_labels(read.text, pool):
+            if claim.verdict != "supported":
+                return claim.verdict, claim.cause
+    for clause in read.plan.clauses:
+        facets = clause.others if are_absent(clause.denied, pool) else clause.facets
+        if not facets:
+            continue
+        named = pool.of_kinds(clause.kinds, is_aside=clause.is_aside) if clause.kinds else ()
+        context = Context(pool, pool.page, clause, read.numbers, read.names, named, True)
+        for facet in facets:
+            result = check_facet(facet, context)
+            if result is not FINE:
+                return result
+    return None
 
 
-def _judge(text: str, pool: _Pool) -> SentenceVerdict:
-    over = forbidden_claims(text)
-    if over:
-        return SentenceVerdict(text, "overclaim", f"one page cannot show: {', '.join(over)}")
-    worst = SentenceVerdict(text, "supported")
+def sentences_of(text: str) -> list[str]:
+    """Cut a text into sentences."""
+    return [s.strip() for s in _SENTENCE_END.split(text) if s.strip()]
+
+
+def _check_cited(sentence: Sentence, page: Page) -> SentenceVerdict:
+    text, evidence = sentence.text, sentence.evidence
+    if not evidence:
+        return SentenceVerdict(text, "unsupported", "no evidence id")
+    pool = page.cited(evidence)
+    if isinstance(pool, str):
+        return SentenceVerdict(text, "unsupported", f"no such evidence: {pool}", evidence)
+    read = _read(text, pool)
+    if read is not None:
+        return _judged(text, _check_closed(read, pool, is_strict=True), evidence)
+    return _judged(text, _check_free(text, pool), evidence)
+
+
+def _check_plain(text: str, page: Page) -> list[SentenceVerdict]:
+    """Check a text that cites nothing; free sentences next to each other are read together."""
+    pool = page.whole()
+    verdicts: list[SentenceVerdict] = []
+    run: list[str] = []
+    for sentence in (*sentences_of(text), ""):
+        read = _read(sentence, pool) if sentence else None
+        if sentence and read is None:
+            run.append(sentence)
+            continue
+        if run:
+            verdicts += _check_run(run, pool)
+            run = []
+        if read is not None:
+            verdicts.append(_judged(sentence, _check_closed(read, pool, is_strict=False)))
+    return verdicts
+
+
+def _check_run(run: Sequence[str], pool: Pool) -> list[SentenceVerdict]:
+    """Share the claims of sentences that were read together among them, by their spans."""
+    shares: list[list[ClaimVerdict]] = [[*_overclaims(s)] for s in run]
+    for span, claim in _free_claims(" ".join(run), pool):
+        at = next((i for i, s in enumerate(run) if span in s), len(run) - 1)
+        shares[at].append(claim)
+    return [_judged(s, _once(share)) for s, share in zip(run, shares, strict=True)]
+
+
+class _Read(NamedTuple):
+    """A sentence of closed phrasing: its plan and what stands in its slots."""
+
+    text: str
+    plan: Plan
+    numbers: tuple[float, ...]
+    names: tuple[str, ...]
+
+
+def _read(text: str, pool: Pool) -> _Read | None:
+    """Read closed phrasing; None for anything else."""
     said = text
     for reason in pool.reasons:
-        said = said.replace(reason, "") if reason else said  # a quoted reason makes no claim
-    for clause in claims.clauses(said):
-        read = claims.read(clause)
-        for check in _CHECKS:
-            verdict, cause = check(read, pool)
-            if SEVERITY.index(verdict) > SEVERITY.index(worst.verdict):
-                worst = SentenceVerdict(text, verdict, cause)
-    return worst
+        said = said.replace(reason, "~")  # a quoted reason makes no claim
+    read = _read_own(said)
+    return read if read is None or said is text else read._replace(text=text)
 
 
-_Result = tuple[Verdict, str]
-_FINE: _Result = ("supported", "")
+@lru_cache(maxsize=16384)
+def _read_own(text: str) -> _Read | None:
+    said = CITATION.sub(_unquoted, text) if '"' in text else text
+    bones, numbers, names = skeleton(said)
+    plan = read_skeleton(bones)
+    if not plan.is_closed or forbidden_claims(bones):
+        return None
+    return _Read(text, plan, numbers, names)
 
 
-def _check_kinds(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
-    for mention in clause.kinds:
-        kind, polarity = mention
-        if polarity == "masked":
-            if not any(f.kind == kind and f.is_masked for f in pool.findings):
-                return "contradicted", f"no {kind} was set aside"
-            continue
-        if kind not in pool.facts.judgements and not pool.facts.of_kind(kind):
-            return "unsupported", f"{kind} was not looked for"
-        verdict = pool.facts.verdict(kind)
-        if pool.facts.of_kind(kind) and kind not in pool.facts.judgements:
-            verdict = "present"
-        if verdict != polarity:
-            return "contradicted", f"{kind} is {verdict}, not {polarity}"
-        if kind not in pool.kinds:
-            return "unsupported", f"{kind} is not in the cited evidence"
-    return _FINE
+def _unquoted(match: re.Match[str]) -> str:
+    return "~" if '"' in match[0] else match[0]
 
 
-def _relevant(clause: claims.ClauseClaims, pool: _Pool) -> tuple[FindingFact, ...]:
-    """Return the findings a clause speaks of: those of the kinds it names, else all cited."""
-    return _of_named_kinds(clause, pool) or pool.findings
+def _check_closed(read: _Read, pool: Pool, *, is_strict: bool) -> list[ClaimVerdict]:
+    checked = _check_labels(read.text, pool) if '"' in read.text else []
+    for clause in read.plan.clauses:
+        if clause.facets:
+            checked += _check_clause(clause, read, pool, is_strict)
+    return checked
 
 
-def _of_named_kinds(clause: claims.ClauseClaims, pool: _Pool) -> tuple[FindingFact, ...]:
-    """Return the findings of the kinds a clause names: hidden ones where it says set aside."""
-    kinds = {kind for kind, _ in clause.kinds}
-    is_aside = any(polarity == "masked" for _, polarity in clause.kinds)
-    return tuple(f for f in pool.findings if f.kind in kinds and f.is_masked == is_aside)
+def _check_clause(clause: Clause, read: _Read, pool: Pool, is_strict: bool) -> list[ClaimVerdict]:
+    """Check a clause against the findings it speaks of.
+
+    Where nothing is cited, its numbers and places must fit one finding, or all of them together.
+    """
+    named = pool.of_kinds(clause.kinds, is_aside=clause.is_aside) if clause.kinds else ()
+    if is_strict or len(named) < 2:
+        return _check_facets(clause, read, pool, named, is_strict)
+    best: list[ClaimVerdict] = []
+    for candidates in (*((f,) for f in named), named):
+        checked = _check_facets(clause, read, pool, candidates, is_strict)
+        if all(c.verdict == "supported" for c in checked):
+            return checked
+        if not best or _n_supported(checked) > _n_supported(best):
+            best = checked
+    return best
 
 
-def _check_numbers(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
-    found = _relevant(clause, pool)
-    for value, unit in clause.quantities:
-        known = _values(unit, found, pool)
-        if not known:
-            return "unsupported", f"no value in {unit} behind {value:g}"
-        if not any(_is_close(value, other, unit) for other in known):
-            return "contradicted", f"{value:g} {unit} is not among the measured values"
-    return _FINE
+def _n_supported(claims: Sequence[ClaimVerdict]) -> int:
+    return sum(c.verdict == "supported" for c in claims)
 
 
-def _check_counts(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
-    for n, kind in clause.counts:
-        found = [f for f in pool.findings if f.kind == kind]
-        if n not in {sum(f.count for f in found), len(found), *(f.count for f in found)}:
-            return "contradicted", f"{n} {kind} is not the count"
-    for n in clause.row_counts:
-        sizes = {len(f.channels) for f in pool.findings}
-        # a field is written without its maximum
-        sizes |= {
-            len(f.channels) - 1 for f in pool.findings if KINDS[f.kind].family == FOCAL_FAMILY
-        }
-        for named in (pool.findings, _relevant(clause, pool)):
-            sizes.add(len({name for f in named for name in f.channels}))
-        sizes |= {len(pool.facts.recorded), len(pool.facts.schema.ch_names)}
-        if n not in sizes:
-            return "contradicted", f"{n} channels is not the number of channels"
-    return _FINE
+def _check_facets(
+    clause: Clause, read: _Read, pool: Pool, named: tuple[FindingFact, ...], is_strict: bool
+) -> list[ClaimVerdict]:
+    context = Context(pool, pool.page, clause, read.numbers, read.names, named, is_strict)
+    checked = []
+    for facet in clause.facets:
+        verdict, cause = check_facet(facet, context)
+        about = (facet.word,) if facet.aspect in ("kind", "count") else clause.kinds
+        checked.append(ClaimVerdict(facet.aspect, about, verdict, cause, facet.aspect == "side"))
+    return checked
 
 
-def _check_places(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
-    found = _relevant(clause, pool)
-    known = {part for f in found for name in f.channels for part in (name, *name.split("-"))}
-    is_about_events = bool(_of_named_kinds(clause, pool)) and not clause.says_not_recorded
-    if not is_about_events and pool.columns & {"mask", "channel_schema", "*"}:
-        known |= {p for n in pool.facts.schema.ch_names for p in (n, *n.split("-"))}
-    if not is_about_events and pool.columns & {"tier", "energy_uv2", "highest_channel"}:
-        known |= set(pool.facts.tiers)
-    known |= {n for reason in pool.reasons for n in claims.channels(reason)}
-    for name in clause.channels:
-        if name not in known:
-            return "contradicted", f"{name} is not among the channels of the evidence"
-    sides = {f.side or _side(f) for f in found} - {""}
-    for side in clause.sides:
-        if not sides:
-            return "unsupported", f"no side behind {side!r}"
-        if side not in sides:
-            return "contradicted", f"side is {' or '.join(sorted(sides))}, not {side}"
-    return _FINE
+def _check_labels(text: str, pool: Pool) -> list[ClaimVerdict]:
+    """Check quoted labels against those of the corpus, letter by letter."""
+    known = set(label_texts(pool.page.facts.labels))
+    checked = []
+    for citation in CITATION.findall(text):
+        for label in _QUOTED.findall(citation):
+            if label in known:
+                checked.append(ClaimVerdict("label", (), "supported"))
+            else:
+                cause = f"the corpus gives no label {label!r}"
+                checked.append(ClaimVerdict("label", (), "contradicted", cause))
+    return checked
 
 
-def _check_missing(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
-    if not clause.says_not_recorded:
-        return _FINE
-    wrong = [n for n in clause.channels if n in pool.facts.recorded]
-    return ("contradicted", f"{wrong[0]} was recorded") if wrong else _FINE
-
-
-def _check_bands(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
-    facts = pool.facts
-    usable = {b for scheme in BAND_SCHEMES for b in BAND_SCHEMES[scheme]}
-    usable -= {b for scheme in facts.void_bands for b in facts.void_bands[scheme]}
-    for band in clause.bands:
-        if band not in usable:
-            return "contradicted", f"{band} is above the usable band"
-    for role, band in clause.leading_bands:
-        known = _leading(role, facts)
-        if known and band not in known:
-            return "contradicted", f"{role} band is {' or '.join(sorted(known))}, not {band}"
-        if not known:
-            return "unsupported", f"no {role} band was measured"
-    for band, word in clause.trends:
-        if band not in pool.trends:
-            return "unsupported", f"no earlier pages behind a trend of {band}"
-        if pool.trends[band] != word:
-            return "contradicted", f"trend of {band} is {pool.trends[band]}, not {word}"
-    return _FINE
-
-
-def _check_spatial(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
-    for tier, name in clause.tiers:
-        known = pool.facts.tiers.get(name)
-        if known is None:
-            return "unsupported", f"{name} has no energy tier"
-        if known != tier:
-            return "contradicted", f"{name} is in the {known} tier, not {tier}"
-    for name in clause.highest_channels:
-        if name != pool.facts.highest_channel:
-            return "contradicted", f"highest channel is {pool.facts.highest_channel}, not {name}"
-    return _FINE
-
-
-def _check_citations(clause: claims.ClauseClaims, pool: _Pool) -> _Result:
-    known = set(label_texts(pool.facts.labels))
-    for label in clause.cited_labels:
-        if label not in known:
-            return "contradicted", f"the corpus gives no label {label!r}"
-    for stage in clause.cited_stages:
-        if stage != pool.facts.stage_context:
-            return "contradicted", f"the corpus scores {pool.facts.stage_context!r}, not {stage!r}"
-    return _FINE
-
-
-_CHECKS = (
-    _check_kinds, _check_numbers, _check_counts, _check_places, _check_missing, _check_bands,
-    _check_spatial, _check_citations,
-)  # fmt: skip
-
-
-def _leading(role: str, facts: PageFacts) -> set[str]:
-    if role == "raw":
-        powers = facts.powers_uv2["narrator"]
-        top = {max(powers, key=powers.__getitem__)} if powers else set()
-        return (top | {facts.dominant_band_raw}) - {""}
-    rhythms = {
-        claims.band_of_hz(f.frequency_hz)
-        for f in facts.of_kind("dominant_rhythm")
-        if f.frequency_hz is not None
-    }
-    return ({facts.dominant_band} | rhythms) - {""}
-
-
-def _side(finding: FindingFact) -> str:
-    names = tuple(p for name in finding.channels for p in name.split("-"))
-    return side_of_channels(tuple(n for n in names if claims.is_electrode(n)))
-
-
-def _values(unit: str, found: Sequence[FindingFact], pool: _Pool) -> list[float]:
-    # text gives sizes, so a downward step is told by its size
-    values = [abs(v) for f in found for _, v, u in f.measures if claims.unit_of(u) == unit]
-    if unit == "s":
-        values += [t for f in found for t in (f.t0_s, f.t1_s, f.centre_s, f.duration_s)]
-        values += [float(SEGMENT_S)]
-    if unit == "ms":
-        values += [1000 * v for f in found for _, v, u in f.measures if u == "s"]
-        values += [1000 * f.duration_s for f in found]
-    if unit == "percent":
-        values += [100 * v for f in found for _, v, u in f.measures if u == "1"]
-    if unit == "Hz" and pool.columns & {"band_high_hz", "*"}:
-        values += list(pool.facts.band_hz)
-    if unit == "uV2" and pool.columns:
-        values += list(pool.facts.energy_uv2.values())
-        values += [v for scheme in pool.facts.powers_uv2.values() for v in scheme.values()]
+def _check_free(text: str, pool: Pool) -> list[ClaimVerdict]:
+    checked = _check_labels(text, pool) if '"' in text else []
+    said = CITATION.sub("", text)
     for reason in pool.reasons:
-        values += [v for v, u in claims.quantities(reason) if u == unit]
-    return values
+        said = said.replace(reason, "")
+    read = (claim for _, claim in _free_claims(said, pool))
+    return _once([*_overclaims(text), *checked, *read])
 
 
-def _is_close(value: float, other: float, unit: str) -> bool:
-    allowed = TOLERANCE[unit]
-    if unit == "uV2":
-        allowed *= abs(other)
-    elif unit == "uV" and value < words.UV_FINE_BELOW:
-        allowed = words.UV_FINE_STEP / 2
-    return abs(value - other) <= allowed + _SLACK
+def _once(claims: Sequence[ClaimVerdict]) -> list[ClaimVerdict]:
+    """Drop an overclaim that both the table of words and the reader found."""
+    over = dict.fromkeys(c for c in claims if c.verdict == "overclaim")
+    return [*over, *(c for c in claims if c.verdict != "overclaim")]
+
+
+def _overclaims(text: str) -> list[ClaimVerdict]:
+    return [
+        ClaimVerdict("overclaim", (), "overclaim", f"one page cannot show: {name}")
+        for name in forbidden_claims(text)
+    ]
+
+
+def _free_claims(text: str, pool: Pool) -> list[tuple[str, ClaimVerdict]]:
+    return [
+        (c.span, ClaimVerdict(c.type, c.kinds, c.verdict, c.cause, c.is_sided, c.credit))
+        for c in check_text(text, pool)
+    ]
+
+
+_AS_SENTENCE: Mapping[Verdict, Verdict] = {
+    "not parsed": "supported", "unverifiable": "unsupported",
+}  # fmt: skip
+"""A sentence is of four classes: what cannot be verified has no support, what says nothing that can
+be read passes."""
+
+
+def _judged(
+    text: str, claims: Sequence[ClaimVerdict], evidence: tuple[str, ...] = ()
+) -> SentenceVerdict:
+    worst = max(claims, key=_rank, default=None)
+    if worst is None:
+        return SentenceVerdict(text, "supported", "", evidence)
+    verdict = _AS_SENTENCE.get(worst.verdict, worst.verdict)
+    cause = "" if verdict == "supported" else worst.cause
+    return SentenceVerdict(text, verdict, cause, evidence, tuple(claims))
+
+
+def _rank(claim: ClaimVerdict) -> int:
+    return RANK[claim.verdict]

@@ -1,7 +1,7 @@
 """What may leave the storage root: the one guard in front of every way out.
 
 Signals, pictures and text of gated corpora are built and used inside the storage root and never
-copied out of it. Who copies is ``release_export`` here, and ``benchmark.exchange`` and the command
+copied out of it. Who copies is ``releases.export`` here, and ``benchmark.exchange`` and the command
 line above; which corpora are gated is the caller's to say, from the registry.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from prompts.release_recipe import ExportRefusedError
+from prompts.releases.recipe import ExportRefusedError
 
 UNKNOWN = "unknown"
 """Licence of a corpus that no entry describes."""

@@ -10,7 +10,8 @@ a distractor. Which drafts are asked, with which options, is decided over many p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 from detectors.vocabulary import CLINICAL_BANDS, KINDS, region_of
 from prompts import words
@@ -50,11 +51,14 @@ SIDE_OPTIONS = {
 }  # fmt: skip
 FOCAL_KINDS = ("spike", "sharp", "spsw", "focal_slowing", "muscle")
 STAGE_OPTIONS = {"W": "Wake", "N1": "N1", "N2": "N2", "N3": "N3", "REM": "REM"}
+TIMED_KINDS = (*PATTERN_KINDS, "blink", "muscle", "movement", "electrode_pop")
+HALVES = ("First seen before 5 s", "First seen at 5 s or later")
+NOT_SEEN = "Not seen on this page"
+TIME_OPTIONS = (*HALVES, NOT_SEEN, CANNOT_TELL)
 COUNT_BINS = ("None", "One", "Two or three", "Four or more")
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A question before its options are drawn and lettered.
 
     Parameters
@@ -93,59 +97,97 @@ class Draft:
     is_label_aware: bool = False
 
 
+class _Page:
+    """The facts of a page as builders ask for them again and again, each looked up once."""
+
+    __slots__ = ("_evidence", "_firm", "facts", "masked", "verdicts")
+
+    def __init__(self, facts: PageFacts) -> None:
+        self.facts = facts
+        self.verdicts = {kind: j.verdict for kind, j in facts.judgements.items()}
+        self.masked = {f.kind for f in facts.masked}
+        self._evidence: dict[str, tuple[str, ...]] = {}
+        self._firm: dict[str, bool] = {}
+
+    def verdict(self, kind: str) -> str:
+        """Return the verdict on a kind, as :meth:`prompts.facts.PageFacts.verdict` does."""
+        return self.verdicts.get(kind, "not_judged")
+
+    def evidence_of(self, kind: str) -> tuple[str, ...]:
+        """Return the ids behind a kind."""
+        ids = self._evidence.get(kind)
+        if ids is None:
+            ids = self._evidence[kind] = self.facts.evidence_of(kind)
+        return ids
+
+    def is_firm(self, kind: str) -> bool:
+        """Whether a kind is present with something firm enough to ask about."""
+        found = self._firm.get(kind)
+        if found is None:
+            found = self._firm[kind] = self.verdict(kind) == "present" and any(
+                not f.source.startswith("detector:") or f.confidence >= MIN_CONFIDENCE
+                for f in self.facts.of_kind(kind)
+            )
+        return found
+
+    def hidden(self, kind: str) -> tuple[FindingFact, ...]:
+        """Return the findings of a kind that something stronger hides."""
+        if kind not in self.masked:
+            return ()
+        return tuple(f for f in self.facts.masked if f.kind == kind)
+
+
 def drafts(facts: PageFacts) -> Iterator[Draft]:
     """Yield every draft the page supports, in a fixed order."""
+    page = _Page(facts)
     for builder in BUILDERS.values():
-        for draft in builder(facts):
+        for draft in builder(page):
             if len(draft.wrong) >= min(draft.n_options, draft.least_options) - 1:
                 yield draft
 
 
-def _is_firm(facts: PageFacts, kind: str) -> bool:
-    """Whether a kind is present with something firm enough to ask about."""
-    return facts.verdict(kind) == "present" and any(
-        not f.source.startswith("detector:") or f.confidence >= MIN_CONFIDENCE
-        for f in facts.of_kind(kind)
-    )
-
-
-def _absent(facts: PageFacts, kinds: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(k for k in kinds if facts.verdict(k) == "absent")
-
-
+@cache
 def _option(kind: str) -> str:
     noun = words.several(kind)
     return noun[0].upper() + noun[1:]
 
 
-def _presence(facts: PageFacts) -> Iterator[Draft]:
+@cache
+def _verb(kind: str, one: str, many: str) -> str:
+    return one if words.several(kind) == KINDS[kind].noun else many
+
+
+@cache
+def _presence_forms(kind: str) -> tuple[str, str]:
+    verb, noun = _verb(kind, "Is", "Are"), words.several(kind)
+    article = "a " if kind == "posterior_rhythm" else ""
+    return (
+        f"{verb} {article}{noun} seen on this page?",
+        f"{verb} there {article}{noun} on this page?",
+    )
+
+
+def _presence(page: _Page) -> Iterator[Draft]:
     for kind in (*EVENT_KINDS, "posterior_rhythm"):
-        verdict = facts.verdict(kind)
-        if verdict == "not_judged" or (verdict == "present" and not _is_firm(facts, kind)):
+        verdict = page.verdict(kind)
+        if verdict == "not_judged" or (verdict == "present" and not page.is_firm(kind)):
             continue
-        noun = words.several(kind)
-        verb = "Is" if noun == KINDS[kind].noun else "Are"
-        article = "a " if kind == "posterior_rhythm" else ""
-        asked = (
-            f"{verb} {article}{noun} seen on this page?",
-            f"{verb} there {article}{noun} on this page?",
-        )
+        is_absent = verdict == "absent"
         right, wrong = (YES, NO) if verdict == "present" else (NO, YES)
         yield Draft(
-            "presence", kind, asked, right, (wrong,), facts.evidence_of(kind),
-            verdict == "absent", 2, 2,
+            "presence", kind, _presence_forms(kind), right, (wrong,), page.evidence_of(kind),
+            is_absent, 2, 2,
         )  # fmt: skip
 
 
 def _which(name: str, kinds: tuple[str, ...], question: str) -> _Builder:
-    def build(facts: PageFacts) -> Iterator[Draft]:
-        absent = _absent(facts, kinds)
-        wrong = tuple(_option(k) for k in absent)
-        absence_ids = tuple(facts.judgement_id(k) for k in absent)
-        present = [k for k in kinds if facts.verdict(k) != "absent"]
-        for kind in present:
-            if _is_firm(facts, kind):
-                ids = (*facts.evidence_of(kind), *absence_ids)
+    def build(page: _Page) -> Iterator[Draft]:
+        absent = [k for k in kinds if page.verdict(k) == "absent"]
+        wrong = tuple([_option(k) for k in absent])
+        absence_ids = tuple([page.facts.judgement_id(k) for k in absent])
+        for kind in kinds:
+            if page.verdict(kind) != "absent" and page.is_firm(kind):
+                ids = (*page.evidence_of(kind), *absence_ids)
                 yield Draft(name, kind, (question,), _option(kind), (*wrong, NONE_OF_THESE), ids)
         if len(absent) >= 3:
             yield Draft(name, f"{name}-none", (question,), NONE_OF_THESE, wrong, absence_ids, True)
@@ -153,7 +195,8 @@ def _which(name: str, kinds: tuple[str, ...], question: str) -> _Builder:
     return build
 
 
-def _dominant_band(facts: PageFacts) -> Iterator[Draft]:
+def _dominant_band(page: _Page) -> Iterator[Draft]:
+    facts = page.facts
     usable = [b for b in CLINICAL_BANDS if b not in facts.void_bands["clinical"]]
     if facts.dominant_band not in usable:
         return
@@ -164,7 +207,8 @@ def _dominant_band(facts: PageFacts) -> Iterator[Draft]:
     )  # fmt: skip
 
 
-def _posterior_frequency(facts: PageFacts) -> Iterator[Draft]:
+def _posterior_frequency(page: _Page) -> Iterator[Draft]:
+    facts = page.facts
     question = "What is the frequency of the posterior rhythm?"
     none = "No posterior rhythm is seen"
     bins = [f"{low:g} to {high:g} Hz" for low, high in FREQUENCY_BINS]
@@ -187,94 +231,91 @@ def _posterior_frequency(facts: PageFacts) -> Iterator[Draft]:
     yield Draft("posterior_frequency", "bin", (question,), inside[0], wrong, ids, least_options=3)
 
 
-def _side(facts: PageFacts) -> Iterator[Draft]:
+def _side(page: _Page) -> Iterator[Draft]:
     for kind in SIDED_KINDS:
-        sides = {f.side for f in (*facts.of_kind(kind), *_masked(facts, kind))}
-        if len(sides) != 1 or not _is_firm(facts, kind):
+        if not page.is_firm(kind):
             continue
+        sides = {f.side for f in (*page.facts.of_kind(kind), *page.hidden(kind))}
         side = sides.pop()
-        if side not in SIDE_OPTIONS:
+        if sides or side not in SIDE_OPTIONS:
             continue
-        noun = words.several(kind)
-        verb = "is" if noun == KINDS[kind].noun else "are"
-        question = f"Where {verb} the {noun} seen?"
+        question = f"Where {_verb(kind, 'is', 'are')} the {words.several(kind)} seen?"
         if kind == "asymmetry":
             question = "On which side is the activity larger?"
         wrong = tuple(text for s, text in SIDE_OPTIONS.items() if s != side)
-        ids = facts.evidence_of(kind)
+        ids = page.evidence_of(kind)
         yield Draft("side", kind, (question,), SIDE_OPTIONS[side], wrong, ids, least_options=2)
 
 
-def _masked(facts: PageFacts, kind: str) -> tuple[FindingFact, ...]:
-    return tuple(f for f in facts.masked if f.kind == kind)
-
-
-def _channel(facts: PageFacts) -> Iterator[Draft]:
+def _channel(page: _Page) -> Iterator[Draft]:
+    facts = page.facts
     for kind in EVENT_KINDS:
-        found = facts.of_kind(kind)
-        if not found or not _is_firm(facts, kind):
+        if not page.is_firm(kind):
             continue
-        touched = {c for f in (*found, *_masked(facts, kind)) for c in f.channels}
+        found = facts.of_kind(kind)
+        touched = {c for f in (*found, *page.hidden(kind)) for c in f.channels}
         leads = {f.channels[:1] for f in found}
-        wrong = tuple(c for c in facts.recorded if c not in touched)
+        wrong = tuple([c for c in facts.recorded if c not in touched])
         if len(leads) != 1 or () in leads:
             continue
         ((lead,),) = leads
         is_focal = KINDS[kind].family == "epileptiform"
-        noun = words.several(kind)
-        verb = "is" if noun == KINDS[kind].noun else "are"
         form = (
             "Where {v} the {n} maximal?" if is_focal else "At which of these channels {v} {n} seen?"
         )
-        question = form.format(v=verb, n=noun)
-        yield Draft("channel", kind, (question,), lead, wrong, facts.evidence_of(kind))
+        question = form.format(v=_verb(kind, "is", "are"), n=words.several(kind))
+        yield Draft("channel", kind, (question,), lead, wrong, page.evidence_of(kind))
     if facts.highest_channel:
-        low = tuple(c for c, tier in facts.tiers.items() if tier == "low")
+        low = tuple([c for c, tier in facts.tiers.items() if tier == "low"])
         ids = (facts.column("highest_channel"), facts.column("tier"))
         question = "Which of these channels has the highest energy (average reference)?"
         yield Draft("channel", "energy", (question,), facts.highest_channel, low, ids)
 
 
-def _count(facts: PageFacts) -> Iterator[Draft]:
+@cache
+def _others(options: tuple[str, ...], right: str) -> tuple[str, ...]:
+    return tuple(o for o in options if o != right)
+
+
+def _count(page: _Page) -> Iterator[Draft]:
     for kind in COUNTED_KINDS:
-        if _masked(facts, kind) or facts.verdict(kind) == "not_judged":
+        if kind in page.masked or page.verdict(kind) == "not_judged":
             continue
-        n = sum(f.count for f in facts.of_kind(kind))
-        if n and not _is_firm(facts, kind):
+        n = sum([f.count for f in page.facts.of_kind(kind)])
+        if n and not page.is_firm(kind):
             continue
         right = COUNT_BINS[0 if n == 0 else 1 if n == 1 else 2 if n <= 3 else 3]
-        wrong = tuple(b for b in COUNT_BINS if b != right)
+        wrong = _others(COUNT_BINS, right)
         question = f"How many {KINDS[kind].plural} does the page show?"
-        ids = facts.evidence_of(kind)
+        ids = page.evidence_of(kind)
         yield Draft("count", kind, (question,), right, wrong, ids, n == 0, least_options=3)
 
 
-def _time(facts: PageFacts) -> Iterator[Draft]:
+def _time(page: _Page) -> Iterator[Draft]:
     """Ask in which half a kind first appears; "not seen" and "cannot be told" are answers too."""
-    halves = ("First seen before 5 s", "First seen at 5 s or later")
-    for kind in (*PATTERN_KINDS, "blink", "muscle", "movement", "electrode_pop"):
-        if kind not in facts.judgements or _masked(facts, kind):
+    for kind in TIMED_KINDS:
+        verdict = page.verdicts.get(kind)
+        if verdict is None or kind in page.masked:
             continue
-        noun, verdict = KINDS[kind].plural, facts.verdict(kind)
-        none = "Not seen on this page"
-        right = {"absent": none, "not_judged": CANNOT_TELL}.get(verdict, "")
+        right = NOT_SEEN if verdict == "absent" else CANNOT_TELL if verdict == "not_judged" else ""
         if verdict == "present":
-            if not _is_firm(facts, kind):
+            if not page.is_firm(kind):
                 continue
-            first = facts.of_kind(kind)[0]
+            first = page.facts.of_kind(kind)[0]
             start = first.centre_s if kind in words.TRANSIENTS else first.t0_s
             if abs(start - 5.0) < words.S_STEP:
                 continue
-            right = halves[start >= 5.0]
-        wrong = tuple(o for o in (*halves, none, CANNOT_TELL) if o != right)
-        question = f"What does the page show of {noun}?"
-        ids = facts.evidence_of(kind)
+            right = HALVES[start >= 5.0]
+        question = f"What does the page show of {KINDS[kind].plural}?"
+        ids = page.evidence_of(kind)
+        wrong = _others(TIME_OPTIONS, right)
         yield Draft(
             "time", kind, (question,), right, wrong, ids, verdict != "present", least_options=3
         )
 
 
-def _montage(facts: PageFacts) -> Iterator[Draft]:
+def _montage(page: _Page) -> Iterator[Draft]:
+    facts = page.facts
     n = len(facts.recorded)
     full = "Longitudinal bipolar chains from all 19 scalp electrodes"
     partial = "Longitudinal bipolar chains with scalp electrodes missing"
@@ -291,25 +332,26 @@ def _montage(facts: PageFacts) -> Iterator[Draft]:
     )  # fmt: skip
 
 
-def _region(facts: PageFacts) -> Iterator[Draft]:
+def _region(page: _Page) -> Iterator[Draft]:
     """Ask where on the head a focal finding lies; a region it touches at all is no distractor."""
+    facts = page.facts
     if not facts.schema.is_referential:
         return
     here = {region_of(c) for c in facts.recorded}
     for kind in FOCAL_KINDS:
+        if not page.is_firm(kind):
+            continue
         found = facts.of_kind(kind)
         regions = {f.region for f in found}
-        if len(regions) != 1 or not _is_firm(facts, kind):
+        if len(regions) != 1:
             continue
         (region,) = regions
-        touched = {region_of(c) for f in (*found, *_masked(facts, kind)) for c in f.channels}
+        touched = {region_of(c) for f in (*found, *page.hidden(kind)) for c in f.channels}
         if region not in here:
             continue
         wrong = tuple(_region_option(r) for r in sorted(here - touched - {region}))
-        noun = words.several(kind)
-        verb = "does" if noun == KINDS[kind].noun else "do"
-        question = f"Over which region {verb} the {noun} lie?"
-        ids = facts.evidence_of(kind)
+        question = f"Over which region {_verb(kind, 'does', 'do')} the {words.several(kind)} lie?"
+        ids = page.evidence_of(kind)
         yield Draft(
             "region", kind, (question,), _region_option(region), wrong, ids, least_options=2
         )
@@ -319,8 +361,9 @@ def _region_option(region: str) -> str:
     return f"{region.capitalize()} region"
 
 
-def _stage(facts: PageFacts) -> Iterator[Draft]:
+def _stage(page: _Page) -> Iterator[Draft]:
     """Ask for the copied stage: a page cannot show it, so the item is label-aware."""
+    facts = page.facts
     if facts.stage_context not in STAGE_OPTIONS:
         return
     wrong = tuple(text for s, text in STAGE_OPTIONS.items() if s != facts.stage_context)
@@ -331,7 +374,7 @@ def _stage(facts: PageFacts) -> Iterator[Draft]:
     )  # fmt: skip
 
 
-_Builder = Callable[[PageFacts], Iterator[Draft]]
+_Builder = Callable[[_Page], Iterator[Draft]]
 
 BUILDERS: Mapping[str, _Builder] = {
     "presence": _presence,

@@ -8,6 +8,7 @@ only how one number, place or time reads. The rounding steps below are also the 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -42,11 +43,10 @@ TRANSIENTS = frozenset(
         "vertex_wave",
         "posts",
         "blink",
-        "lateral_eye",
-        "electrode_pop",
     }
 )
-"""Kinds told by one moment (their centre) and not by a span."""
+"""Kinds told by one moment (their centre) and not by a span. A pop is a step and a look aside a step
+and its return, so nothing happens at their centre."""
 
 MAX_LISTED = 6
 """Channels or times written out one by one; more are counted."""
@@ -88,13 +88,24 @@ def hz(value: float) -> str:
     return f"{rounded:g} Hz"
 
 
-def uv(value: float) -> str:
-    """Write the size of a voltage, to 5 uV; to 1 uV below 10 uV and to 0.1 uV below 1 uV."""
+def uv(value: float, edges: Sequence[float] = ()) -> str:
+    """Write the size of a voltage, to 5 uV; to 1 uV below 10 uV and to 0.1 uV below 1 uV.
+
+    Parameters
+    ----------
+    value
+        Its sign is not written.
+    edges
+        Where a word beside the number changes, uV: rounding crosses none, else it is to 0.1 uV.
+    """
     value = abs(value)
     if value < UV_FINE_STEP:
         return f"{value:.1f} µV"
     step = UV_STEP if value >= UV_FINE_BELOW else UV_FINE_STEP
-    return f"{round(value / step) * step:g} µV"
+    rounded = round(value / step) * step
+    if any((value < edge) != (rounded < edge) for edge in edges):
+        rounded = math.floor(10 * value) / 10
+    return f"{rounded:g} µV"
 
 
 def moment(value_s: float) -> str:

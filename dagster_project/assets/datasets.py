@@ -5,6 +5,7 @@ pages are planted is in ``corpora/annotations*.py``; here shards are read and th
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from dagster_project import partitions, previews, provenance
-from dagster_project.assets.factory import CHEAP, OWNERS, Grain
+from dagster_project.assets.factory import Grain
 from dagster_project.checks import MAX_SHOWN, schema_violations
 from dagster_project.corpora.annotations.boxes import CAUSES, Tally
 from dagster_project.corpora.annotations.gather import (
@@ -46,12 +47,14 @@ from dagster_project.resources import Workspace, corpus_of
 from dagster_project.tables.registry import table, tables_of_asset
 from dagster_project.tables.store import TableStore, arrow_schema
 from detectors.artifacts.readable import UNREADABLE
-from prompts.release import build_release, releases
+from prompts.releases.build import build_release, releases
+from prompts.releases.ledger import Published, page_counts
+from prompts.releases.recipe import TEXTS, Recipe
 
 _DATASETS = Grain("datasets", ("parquet", "huggingface"), partitions.release_partitions)
-_TEXTS = ("captions", "questions", "narratives", "dialogues")
 _RELEASE_CODE = (
-    "prompts/release.py", "detectors/pages/page.py", "dagster_project/corpora/crosswalk.py",
+    "prompts/releases/build.py", "prompts/releases/draw.py", "prompts/releases/rows.py",
+    "detectors/pages/page.py", "detectors/pages/topomap.py", "dagster_project/corpora/crosswalk.py",
 )  # fmt: skip
 _ANNOTATIONS_CODE = (
     "dagster_project/corpora/annotations/gather.py",
@@ -63,16 +66,6 @@ MONTHLY = dg.FreshnessPolicy.time_window(
     fail_window=timedelta(days=62), warn_window=timedelta(days=35)
 )
 """A release is rebuilt when its shards are; two months without is a broken promise."""
-
-general_instructions = dg.AssetSpec(
-    "general_instructions",
-    group_name="datasets",
-    kinds={"huggingface"},
-    owners=list(OWNERS),
-    tags=CHEAP,
-    description="General picture-and-text pairs in LLaVA's shape (LLaVA-558k, LLaVA-Instruct-150k, "
-    "CoSyn), kept outside this graph. Research software, not a medical device.",
-)
 
 
 class AnnotationsConfig(dg.Config):
@@ -279,7 +272,7 @@ def _place_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
         "general_instructions",
         *(
             dg.AssetDep(name, partition_mapping=partitions.shards_to_releases())
-            for name in ("segments", *_TEXTS)
+            for name in ("segments", *TEXTS)
         ),
     ],
     description="A release: conversations about pages, train, validation and test disjoint by "
@@ -294,8 +287,10 @@ def instruction_dataset(
     if name not in releases():
         raise PermanentFailure(f"release {name!r} has no recipe; known: {', '.join(releases())}")
     folder = workspace.folder("releases", name)
+    recipe = releases()[name]
+    published = _published(recipe)
     with translated():
-        report = build_release(releases()[name], lambda shard: load_shard(store, shard), folder)
+        report = build_release(recipe, lambda shard: load_shard(store, shard), folder, published)
     card = (folder / "README.md").read_text(encoding="utf-8")
     return dg.MaterializeResult(
         data_version=dg.DataVersion(report.content_hash),
@@ -303,6 +298,11 @@ def instruction_dataset(
             "dagster/partition_row_count": report.n_rows,
             "counts": dg.MetadataValue.json({k: dict(v) for k, v in report.counts.items()}),
             "by_corpus": dg.MetadataValue.json(dict(report.by_corpus)),
+            "asked": dg.MetadataValue.json({k: dict(v) for k, v in report.asked.items()}),
+            "counts_multiplied_by": dg.MetadataValue.json(dict(report.drawing.factors)),
+            "near_duplicates_left_out": dg.MetadataValue.json(dict(report.drawing.duplicates)),
+            "pages": previews.rows(page_counts(report, published)),
+            "licences": previews.rows([asdict(line) for line in report.ledger]),
             "shortfalls": dg.MetadataValue.json({k: list(v) for k, v in report.shortfalls.items()}),
             "absent_shards": len(report.absent_shards),
             "simulated_share": round(report.n_simulated / max(report.n_rows, 1), 3),
@@ -315,6 +315,17 @@ def instruction_dataset(
             "sample": previews.sample_of(folder),
         },
     )
+
+
+def _published(recipe: Recipe) -> dict[str, Published]:
+    """Return published windows where every corpus of a release has them: a published corpus."""
+    corpora_of = {corpus_of(shard).key for shard in recipe.shards}
+    counts_of = {key: corpora()[key].published_windows for key in sorted(corpora_of)}
+    return {
+        key: (counted.train, counted.test, counted.remark)
+        for key, counted in counts_of.items()
+        if counted is not None and all(counts_of.values())
+    }
 
 
 def _version(workspace: Workspace, table: str, shard: str) -> str:
@@ -370,7 +381,6 @@ def _verdict(violations: Sequence[str]) -> dg.AssetCheckResult:
 
 
 ASSETS: tuple[Any, ...] = (
-    general_instructions,
     waveform_annotations,
     instruction_dataset,
     annotations_schema,

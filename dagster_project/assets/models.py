@@ -19,7 +19,7 @@ from dagster_project.assets.factory import Grain
 from dagster_project.detection import detector_folder, detector_for
 from dagster_project.failures import PermanentFailure, translated
 from dagster_project.resources import Workspace
-from prompts.release import releases
+from prompts.releases.build import releases
 from training.recipes import detector_recipes, model_recipes, recipe_path
 
 _MODELS = Grain("models", ("torch", "huggingface"), partitions.model_partitions)

@@ -111,7 +111,7 @@ def review_data(
     found = _by(findings, "segment_id", chosen)
     judged = _by(store.read("judgements", shard), "segment_id", chosen)
     renderer = PageRenderer(store, shard)
-    pictures = {s: renderer.png(s) for s in segments}
+    pictures = {s: renderer.page(s) for s in segments}
     manifest = store.manifest("findings", shard)
     return {
         "shard": shard,

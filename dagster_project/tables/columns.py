@@ -1,4 +1,4 @@
-"""Columns of the tables findings and boxes are kept in, and what a column is.
+"""Columns of the tables findings, boxes and teachers' texts are kept in, and what a column is.
 
 The registry of tables, with the columns of all others, is :mod:`dagster_project.tables.registry`.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MEASURES = "list<struct<name:string,value:float64,unit:string>>"
+CITED = "list<struct<text:string,evidence:list<string>>>"
+MESSAGES = "list<struct<role:string,content:string>>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,4 +101,106 @@ BOX = (
     Column("channel", "string", "row"),
     Column("t0_s", "float64", "start within the segment", "s"),
     Column("t1_s", "float64", "end within the segment", "s"),
+)
+
+_CHANGES = "list<struct<kind:string,what:string,before:string,after:string>>"
+_LISTED = (
+    "list<struct<finding_id:string,kind:string,channels:list<string>,side:string,t0_s:float64,"
+    "t1_s:float64,confidence:float32,is_masked:bool>>"
+)
+
+COUNTERFACTUAL_PAIRS = (
+    Column("pair_id", "string", "hash of segment, edit and seeds"),
+    SEGMENT_ID,
+    Column("corpus", "string", "corpus of the segment"),
+    Column("subject_id", "string", "salted hash of the identity, for clustered intervals"),
+    Column("split", "string", "train, validation or test, as the segment's"),
+    Column("edit", "string", "mirrored, event_removed or artifact_added"),
+    Column("kind", "string", "what was taken out or laid over; empty for a mirrored head"),
+    Column("channels", "list<string>", "rows it was planted on, largest first"),
+    Column("t0_s", "float64", "start of the edited stretch", "s"),
+    Column("t1_s", "float64", "end of the edited stretch", "s"),
+    Column("edit_seed", "int64", "seed of the planted wave"),
+    Column("text_seed", "int64", "seed of the phrasings, the same on both sides"),
+    Column("text_before", "string", "label-free caption of the page before the edit"),
+    Column("text_after", "string", "label-free caption of the page after it"),
+    Column("findings_before", _LISTED, "findings before, masked ones last"),
+    Column("findings_after", _LISTED, "findings after, masked ones last"),
+    Column("must_change", _CHANGES, "verdict or side of a kind that the edit must change"),
+    Column("must_not_change", _CHANGES, "verdict of a kind that the edit must leave"),
+    Column("is_consistent", "bool", "findings and texts moved as they must, and nothing else did"),
+    Column("differences", "list<string>", "what did not, one sentence each"),
+    Column("detector", "string", "weights that read both pages; empty: rules alone"),
+    Column("mask_after", "list<bool>", "recorded rows after the edit"),
+    Column(
+        "signal_before", "list<int16>", "page before, as in segments; empty: as stored", "0.05 uV"
+    ),
+    Column("signal_after", "list<int16>", "page after, as in segments", "0.05 uV"),
+)
+
+_TEACHER = (
+    Column("teacher", "string", "teacher id; template marks the offline writer"),
+    Column("is_offline_teacher", "bool", "written by the offline template teacher, not by a model"),
+    Column("prompt_hash", "string", "hash of prompt file, example and schema"),
+    Column(
+        "n_requests",
+        "int32",
+        "requests behind it, repair included; 0: the page was not asked about",
+    ),
+    Column("input_tokens", "int64", "tokens sent; 0 where dropped"),
+    Column("output_tokens", "int64", "tokens received; 0 where dropped"),
+    Column("cost_usd", "float64", "price paid, whenever it was", "USD"),
+    Column("grounding", "string", "supported, or the cause of a drop"),
+    Column("sentences", CITED, "every sentence that claims something, with the ids behind it"),
+    Column("evidence", "list<string>", "all finding and judgement ids behind the row"),
+)
+_TEXT_ID = (Column("sample_id", "string", "hash of segment, teacher and prompt"), SEGMENT_ID)
+
+NARRATIVES = (
+    *_TEXT_ID,
+    Column("history_segment_ids", "list<string>", "previous segments of the same recording"),
+    Column("template", "string", "the structured facts given to the teacher"),
+    Column("text", "string", "the narrative; empty where dropped"),
+    *_TEACHER,
+)
+
+DESCRIPTIONS = (
+    *_TEXT_ID,
+    Column("text", "string", "the description; empty where dropped"),
+    *_TEACHER,
+)
+
+TEACHER_QUESTIONS = (
+    *_TEXT_ID,
+    Column("question", "string", "the question; empty where dropped"),
+    Column("options", "list<string>", "option texts in shown order"),
+    Column("answer", "string", "letter of the right option, dealt by seed"),
+    Column("answer_text", "string", "the right option"),
+    Column("explanation", "string", "why it is right and the others are wrong"),
+    Column("option_evidence", "list<list<string>>", "ids that prove each option right or wrong"),
+    *_TEACHER,
+)
+
+DIALOGUES = (*_TEXT_ID, Column("messages", MESSAGES, "user and assistant turns"), *_TEACHER)
+
+GENERAL = (
+    Column("sample_id", "string", "hash of source, place and row id"),
+    Column("source", "string", "published set"),
+    Column("row_id", "string", "as the set names it"),
+    Column("picture_id", "string", "hash of the picture's file"),
+    Column("image", "binary", "the picture's file as found, PNG or JPEG"),
+    Column("width_px", "int32", "width", "px"),
+    Column("height_px", "int32", "height", "px"),
+    Column("messages", MESSAGES, "user and assistant turns"),
+    Column("licence", "string", "licence id of the set"),
+    Column("terms", "string", "where its terms are"),
+    Column("is_gated", "bool", "may not leave the storage root: the picture is other people's"),
+)
+
+GENERAL_REJECTS = (
+    Column("source", "string", "published set"),
+    Column("place", "int64", "number among the set's rows set aside"),
+    Column("row_id", "string", "as the set names it"),
+    Column("cause", "string", "closed list of causes"),
+    Column("detail", "string", "what was found; empty where the cause says it all"),
 )

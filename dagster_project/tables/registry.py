@@ -11,10 +11,17 @@ from dataclasses import dataclass
 
 from dagster_project.tables.columns import (
     BOX,
+    COUNTERFACTUAL_PAIRS,
+    DESCRIPTIONS,
+    DIALOGUES,
     FINDINGS,
+    GENERAL,
+    GENERAL_REJECTS,
     JUDGEMENTS,
+    NARRATIVES,
     REVIEW_MARKS,
     SEGMENT_ID,
+    TEACHER_QUESTIONS,
     USABLE_SECONDS,
     WAVEFORM_EVENTS,
     Column,
@@ -27,7 +34,6 @@ EVENTS = (
     "measures:list<struct<name:string,value:float64,unit:string>>>>"
 )
 SENTENCES = "list<struct<text:string,section:string,evidence:list<string>>>"
-MESSAGES = "list<struct<role:string,content:string>>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,17 +214,6 @@ _SPATIAL = (
     Column("reason", "string", "why it was not judged"),
 )
 
-_TEACHER = (
-    Column("teacher", "string", "teacher id; template marks the offline writer"),
-    Column("is_offline_teacher", "bool", "written by the offline template teacher, not by a model"),
-    Column("prompt_hash", "string", "hash of prompt file and schema"),
-    Column("input_tokens", "int64", "tokens sent"),
-    Column("output_tokens", "int64", "tokens received"),
-    Column("cost_usd", "float64", "price paid", "USD"),
-    Column("grounding", "string", "supported, or the cause of a drop"),
-    Column("evidence", "list<string>", "finding and judgement ids behind the text"),
-)
-
 _ANSWERS = (
     Column("item_id", "string", "benchmark item"),
     Column("task", "string", "task id"),
@@ -305,19 +300,23 @@ _ALL = (
               Column("is_label_aware", "bool", "the answer is copied from the corpus, not measured"),
           ), upstream=("findings", "spectral_features")),
     Table("narratives", "Template facts with trends, written out by a teacher.",
-          ("sample_id",), (
-              Column("sample_id", "string", "hash of segment, teacher and prompt"), SEGMENT_ID,
-              Column("history_segment_ids", "list<string>", "previous segments of the same recording"),
-              Column("template", "string", "the structured facts given to the teacher"),
-              Column("text", "string", "the narrative; empty where dropped"),
-              *_TEACHER,
-          ), upstream=("findings", "spectral_features", "spatial_features")),
+          ("sample_id",), NARRATIVES,
+          upstream=("findings", "spectral_features", "spatial_features")),
+    Table("descriptions", "Detailed descriptions of a page, written by a teacher.",
+          ("sample_id",), DESCRIPTIONS,
+          upstream=("findings", "spectral_features", "spatial_features")),
+    Table("teacher_questions", "Demanding multiple choice about a page, written by a teacher.",
+          ("sample_id",), TEACHER_QUESTIONS,
+          upstream=("findings", "spectral_features", "spatial_features")),
     Table("dialogues", "Conversations about a page, written by a teacher.",
-          ("sample_id",), (
-              Column("sample_id", "string", "hash of segment, teacher and prompt"), SEGMENT_ID,
-              Column("messages", MESSAGES, "user and assistant turns"),
-              *_TEACHER,
-          ), upstream=("findings", "captions")),
+          ("sample_id",), DIALOGUES,
+          upstream=("findings", "spectral_features", "spatial_features")),
+    Table("counterfactual_pairs", "A page and the page edited, with both captions and what must differ.",
+          ("pair_id",), COUNTERFACTUAL_PAIRS, upstream=("segments", "findings")),
+    Table("general_pairs", "General pictures with text, of the published sets found.",
+          ("sample_id",), GENERAL, asset="general_instructions"),
+    Table("general_rejects", "Rows of the general sets that were set aside, with their cause.",
+          ("source", "place"), GENERAL_REJECTS, asset="general_instructions"),
     Table("waveform_annotations", "Boxes the detector is trained and scored on.",
           ("annotation_id",), (
               *BOX,

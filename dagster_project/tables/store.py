@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from dagster_project.tables.registry import Table, table
 
 ROW_GROUP_ROWS = 32
-"""Rows per group of signal tables: 16-32 is the measured knee (``performance.md`` 9)."""
+"""Rows per group of signal and picture tables: 16-32 is the measured knee (``performance.md`` 9)."""
 
 
 class StorageError(RuntimeError):
@@ -82,8 +82,8 @@ def arrow_type(dtype: str) -> pa.DataType:
         If the text is not a type of the registry's small language.
     """
     plain = {
-        "string": pa.string(), "bool": pa.bool_(), "int16": pa.int16(), "int32": pa.int32(),
-        "int64": pa.int64(), "float32": pa.float32(), "float64": pa.float64(),
+        "string": pa.string(), "binary": pa.binary(), "bool": pa.bool_(), "int16": pa.int16(),
+        "int32": pa.int32(), "int64": pa.int64(), "float32": pa.float32(), "float64": pa.float64(),
     }  # fmt: skip
     if dtype in plain:
         return plain[dtype]
@@ -369,6 +369,7 @@ def _put_local(path: str, blob: bytes) -> None:
 def _encode(spec: Table, chunks: Iterable[pa.Table], path: str) -> int:
     """Write chunks to one Parquet file and return the number of rows."""
     has_signal = "signal" in spec.column_names
+    is_bulky = has_signal or any(c.dtype == "binary" for c in spec.columns)
     n_rows = 0
     with pq.ParquetWriter(
         path,
@@ -384,7 +385,7 @@ def _encode(spec: Table, chunks: Iterable[pa.Table], path: str) -> int:
         for chunk in chunks:
             arrow = to_arrow(spec, chunk)
             n_rows += arrow.num_rows
-            writer.write_table(arrow, row_group_size=ROW_GROUP_ROWS if has_signal else 8192)
+            writer.write_table(arrow, row_group_size=ROW_GROUP_ROWS if is_bulky else 8192)
     return n_rows
 
 

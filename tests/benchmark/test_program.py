@@ -27,7 +27,7 @@ from benchmark.exchange import (
 from benchmark.scoring import score
 from benchmark.tasks import TASKS
 from prompts.leaving import Walls
-from prompts.release_recipe import ExportRefusedError
+from prompts.releases.recipe import ExportRefusedError
 
 Rows = Callable[[str], list[dict[str, Any]]]
 Pages = Callable[[Sequence[Item]], dict[str, bytes]]

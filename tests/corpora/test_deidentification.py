@@ -7,7 +7,7 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,12 +52,17 @@ from detectors.signal.spatial import spatial_features
 from detectors.signal.spectra import spectral_features
 from detectors.types import CANONICAL19, RuleResult
 from prompts.captions import caption_rows
-from prompts.dialogues import dialogue_rows
 from prompts.facts import facts_of_shard, with_history
-from prompts.narratives import narrative_rows
 from prompts.questions import question_rows
-from prompts.teachers.base import Estimate, TeacherReply, TeacherRequest
-from prompts.teachers.template import TemplateTeacher
+from prompts.teacher_texts import text_rows
+from prompts.teachers.base import Exchange, TeacherRequest
+from prompts.teachers.cache import TeacherCache
+from prompts.teachers.gateway import Gateway
+from prompts.teachers.limits import Limits
+from prompts.teachers.prices import Budget, Price
+from prompts.teachers.settings import GatewaySettings
+from prompts.teachers.template import TemplateProvider
+from prompts.text_kinds import TEXT_KINDS
 
 SFREQ_HZ = 250
 PAGES = 4
@@ -73,20 +78,19 @@ AGED = {
 
 
 @dataclass
-class Spy:
+class Spy(TemplateProvider):
     """A teacher that remembers every byte it was sent."""
 
-    teacher: TemplateTeacher = field(default_factory=TemplateTeacher)
     seen: list[str] = field(default_factory=list)
-    teacher_id: str = "spy@1"
-    is_offline: bool = True
 
-    def estimate(self, requests: Sequence[TeacherRequest]) -> Estimate:
-        return self.teacher.estimate(requests)
+    async def send(self, request: TeacherRequest, **how: Any) -> Exchange:
+        self.seen += [request.payload_text, repr(request), repr(how)]
+        return await super().send(request, **how)
 
-    def complete(self, request: TeacherRequest) -> TeacherReply:
-        self.seen += [request.payload_text, repr(request)]
-        return self.teacher.complete(request)
+    def gateway(self) -> Gateway:
+        settings = GatewaySettings()
+        limits, cache = Limits(settings.limits()), TeacherCache(None)
+        return Gateway(self, Price(0.0, 0.0), Budget(0.0), cache, limits, settings)
 
 
 class Log(logging.Handler):
@@ -172,11 +176,14 @@ def text_tables(segments: pl.DataFrame, spy: Spy) -> dict[str, list[dict[str, An
     names = ("findings", "judgements", "spectral_features", "spatial_features")
     frames = [pl.DataFrame(rows[name], infer_schema_length=None) for name in names]
     facts = list(facts_of_shard(segments, *frames))
-    return rows | {
+    gateway = spy.gateway()
+    rows |= {
         "captions": [row for page in facts for row in caption_rows(page)],
         "questions": list(question_rows(facts)),
-        "narratives": list(narrative_rows(with_history(facts, 2), spy, is_gated=False)),
-        "dialogues": list(dialogue_rows(facts, spy, is_gated=False)),
+    }
+    return rows | {
+        table: list(text_rows(kind, with_history(facts, 2), gateway, is_gated=False))
+        for table, kind in TEXT_KINDS.items()
     }
 
 

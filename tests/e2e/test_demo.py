@@ -71,7 +71,7 @@ def test_the_release_loads_with_pages_as_pictures(demo: tuple[Path, str]) -> Non
     files = {s: str(folder / f"{s}-*.parquet") for s in ("train", "validation", "test")}
     loaded = datasets.load_dataset("parquet", data_files=files, cache_dir=str(demo[0] / "cache"))
     row = loaded["train"][0]
-    assert row["image"].size == (1288, 896)
+    assert row["images"][0].size == (1288, 896)
     assert row["messages"][0]["role"] == "user"
     assert "<image>" in row["messages"][0]["content"]
     subjects = {split: set(loaded[split]["subject_id"]) for split in loaded}
@@ -115,7 +115,7 @@ def test_pages_in_the_release_are_what_a_reader_would_be_shown(demo: tuple[Path,
     from PIL import Image
 
     file = next((demo[0] / "releases" / "demo").glob("test-*.parquet"))
-    for cell in pl.read_parquet(file, columns=["image"])["image"].head(5):
+    for cell in pl.read_parquet(file, columns=["images"])["images"].list.first().head(5):
         page = np.asarray(Image.open(io.BytesIO(cell["bytes"])).convert("L"))
         assert page.shape == (896, 1288)
         ink = float((page < 128).mean())

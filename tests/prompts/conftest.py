@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -11,6 +13,8 @@ import pytest
 from detectors.types import CANONICAL19, Finding, Judgement, Measure
 from detectors.vocabulary import BAND_SCHEMES, KINDS
 from prompts.facts import PageFacts, page_facts
+
+sys.path.insert(0, str(Path(__file__).parent))  # importlib mode adds no path for helpers beside it
 
 MIRROR = {
     "Fp1": "Fp2", "F7": "F8", "F3": "F4", "T7": "T8", "C3": "C4", "P7": "P8", "P3": "P4",

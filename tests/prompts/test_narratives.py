@@ -6,11 +6,12 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
-from prompts.dialogues import dialogue_rows
 from prompts.facts import FactsError, PageFacts, facts_of_shard, with_history
-from prompts.narratives import HISTORY_LINE, narrative_rows, narrative_template, trend_words
+from prompts.narrative_template import HISTORY_LINE, narrative_template, trend_words
+from prompts.narratives import NARRATIVES
+from prompts.teacher_texts import TextTask, text_rows
 from prompts.teachers.payload import assert_payload_is_clean
-from prompts.teachers.registry import make_teacher
+from prompts.teachers.registry import make_gateway
 
 Plant = Callable[..., PageFacts]
 Tables = Callable[[int], dict[str, pl.DataFrame]]
@@ -108,39 +109,50 @@ def test_offline_narratives_of_a_shard_are_grounded_marked_and_repeatable(
     shard_tables: Tables,
 ) -> None:
     pages = list(facts_of_shard(**shard_tables(64)))
-    teacher = make_teacher({"provider": "template"})
-    rows = list(narrative_rows(with_history(pages, 2), teacher, is_gated=True))
-    assert len(rows) == 64
+    gateway = make_gateway({"provider": "template"}, None)
+    rows = list(text_rows(NARRATIVES, with_history(pages, 2), gateway, is_gated=True))
+    assert [row["segment_id"] for row in rows] == [page.segment_id for page in pages]
     for row in rows:
         assert row["grounding"] == "supported"
         assert row["text"]
         assert row["evidence"]
         assert row["is_offline_teacher"]
         assert row["cost_usd"] == 0.0
-    assert rows == list(narrative_rows(with_history(pages, 2), teacher, is_gated=True))
+    again = text_rows(NARRATIVES, with_history(pages, 2), gateway, is_gated=True)
+    assert rows == list(again)
     assert any("Compared with" in r["text"] or "Against" in r["text"] for r in rows)
 
 
-def test_offline_dialogues_have_turns_and_no_trends(shard_tables: Tables) -> None:
-    pages = list(facts_of_shard(**shard_tables(64)))
-    teacher = make_teacher({"provider": "template"})
-    for row in dialogue_rows(pages, teacher, is_gated=True):
-        assert row["grounding"] == "supported"
-        roles = [m["role"] for m in row["messages"]]
-        assert roles == ["user", "assistant"] * (len(roles) // 2)
-        assert 3 <= len(roles) // 2 <= 5
-        assert not any("previous" in m["content"] for m in row["messages"])
-
-
 def test_text_depends_on_what_is_measured_and_on_the_seed(plant: Plant) -> None:
-    teacher = make_teacher({"provider": "template"})
+    gateway = make_gateway({"provider": "template"}, None)
 
     def text(facts: PageFacts, seed: int) -> str:
-        (row,) = narrative_rows([(facts, ())], teacher, is_gated=False, seed=seed)
+        (row,) = text_rows(NARRATIVES, [(facts, ())], gateway, is_gated=False, seed=seed)
         return str(row["text"])
 
     assert text(plant(), 1) != text(plant([]), 1)
     assert len({text(plant(), s) for s in range(8)}) > 1
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        ("Delta power shows a marked increase.", ""),
+        ("Delta power shows a slight increase.", "contradicted"),
+        ("Delta power shows a marked decrease.", "contradicted"),
+        ("Delta power is stable.", "contradicted"),
+    ],
+)
+def test_a_trend_is_true_or_refused(plant: Plant, said: str, cause: str) -> None:
+    paired = (page(plant, 1, 40.0), [page(plant, 0, 20.0)])
+    task = TextTask(NARRATIVES, paired, "x", is_gated=False, seed=0)
+    assert task.check({"sentences": [{"text": said, "facts": ["spectrum"]}]}) == cause
+
+
+def test_a_trend_without_earlier_pages_is_unsupported(plant: Plant) -> None:
+    task = TextTask(NARRATIVES, (plant(), ()), "x", is_gated=False, seed=0)
+    said = {"text": "Delta power shows a marked increase.", "facts": ["spectrum"]}
+    assert task.check({"sentences": [said]}) == "unsupported"
 
 
 def test_template_gives_relative_power_of_all_measured_bands(plant: Plant) -> None:

@@ -19,12 +19,12 @@ from detectors.signal.spatial import spatial_features
 from detectors.signal.spectra import spectral_features
 from detectors.types import RuleResult
 from prompts.captions import write_caption
-from prompts.dialogues import dialogue_rows
 from prompts.facts import PageFacts, facts_of_shard, with_history
 from prompts.grounding import check_grounding
-from prompts.narratives import narrative_rows
 from prompts.questions import write_questions
-from prompts.teachers.registry import make_teacher
+from prompts.teacher_texts import text_rows
+from prompts.teachers.registry import make_gateway
+from prompts.text_kinds import TEXT_KINDS
 
 
 @pytest.fixture(scope="module", params=["eegmat", "sleep-edfx"])
@@ -73,10 +73,11 @@ def test_captions_of_real_pages_are_all_supported(pages: list[PageFacts]) -> Non
 
 
 def test_offline_text_of_real_pages_is_all_supported(pages: list[PageFacts]) -> None:
-    teacher = make_teacher({"provider": "template"})
+    gateway = make_gateway({"provider": "template"}, None)
     rows = [
-        *narrative_rows(with_history(pages, 2), teacher, is_gated=False),
-        *dialogue_rows(pages, teacher, is_gated=False),
+        row
+        for kind in TEXT_KINDS.values()
+        for row in text_rows(kind, with_history(pages, 2), gateway, is_gated=False)
     ]
     assert [r["grounding"] for r in rows] == ["supported"] * len(rows)
 

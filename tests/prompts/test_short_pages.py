@@ -15,12 +15,12 @@ from detectors.signal.spectra import spectral_features
 from detectors.types import CANONICAL19, N_TIMES
 from detectors.vocabulary import KINDS
 from prompts.captions import write_caption
-from prompts.dialogues import dialogue_rows
 from prompts.facts import PageFacts, facts_of_shard, with_history
 from prompts.grounding import check_grounding
-from prompts.narratives import narrative_rows
 from prompts.question_types import CANNOT_TELL, drafts
-from prompts.teachers.registry import make_teacher
+from prompts.teacher_texts import text_rows
+from prompts.teachers.registry import make_gateway
+from prompts.text_kinds import TEXT_KINDS
 
 WHY = "only 4.3 of 10 s were recorded"
 
@@ -84,10 +84,11 @@ def test_its_caption_says_so_and_claims_nothing(pages: list[PageFacts]) -> None:
 
 
 def test_offline_text_is_supported_and_trends_skip_it(pages: list[PageFacts]) -> None:
-    teacher = make_teacher({"provider": "template"})
+    gateway = make_gateway({"provider": "template"}, None)
     rows = [
-        *narrative_rows(with_history(pages, 2), teacher, is_gated=False),
-        *dialogue_rows(pages, teacher, is_gated=False),
+        row
+        for kind in TEXT_KINDS.values()
+        for row in text_rows(kind, with_history(pages, 2), gateway, is_gated=False)
     ]
     assert [r["grounding"] for r in rows] == ["supported"] * len(rows)
 

@@ -19,11 +19,12 @@ from detectors.signal.spectra import spectral_features
 from detectors.types import CANONICAL19, N_TIMES, SFREQ_HZ
 from detectors.vocabulary import BAND_SCHEMES
 from prompts.captions import write_caption
-from prompts.dialogues import dialogue_rows
 from prompts.facts import PageFacts, facts_of_shard, with_history
-from prompts.narratives import narrative_rows, narrative_template
+from prompts.narrative_template import narrative_template
 from prompts.question_types import drafts
-from prompts.teachers.registry import make_teacher
+from prompts.teacher_texts import text_rows
+from prompts.teachers.registry import make_gateway
+from prompts.text_kinds import TEXT_KINDS
 
 RHYTHMS_HZ = (2.0, 6.0, 10.0, 12.5, 20.0, 40.0, 60.0)
 """One in every band of both schemes, and one where the schemes disagree."""
@@ -60,7 +61,6 @@ def pages_of(high_hz: float, rhythm_hz: float, seed: int = 0) -> list[PageFacts]
 
 
 def texts_of(pages: list[PageFacts]) -> Iterator[str]:
-    teacher = make_teacher({"provider": "template"})
     for facts in pages:
         for variant in ("label_free", "label_aware"):
             yield write_caption(facts, variant).text
@@ -68,13 +68,14 @@ def texts_of(pages: list[PageFacts]) -> Iterator[str]:
             yield " ".join((*draft.phrasings, draft.right, *draft.wrong))
     for facts, history in with_history(pages, 2):
         yield narrative_template(facts, history, is_label_aware=True).text
-    for row in narrative_rows(with_history(pages, 2), teacher, is_gated=False):
-        assert row["grounding"] == "supported"
-        yield row["template"]
-        yield row["text"]
-    for row in dialogue_rows(pages, teacher, is_gated=False):
-        assert row["grounding"] == "supported"
-        yield from (message["content"] for message in row["messages"])
+    gateway = make_gateway({"provider": "template"}, None)
+    for kind in TEXT_KINDS.values():
+        for row in text_rows(kind, with_history(pages, 2), gateway, is_gated=False):
+            assert row["grounding"] == "supported"
+            yield row.get("template", "")
+            yield from (sentence["text"] for sentence in row["sentences"])
+            yield from row.get("options", ())
+            yield from (message["content"] for message in row.get("messages", ()))
 
 
 def names_of(text: str) -> set[str]:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from dagster_project.cli import main
-from prompts.release import releases, write_manifest
-from prompts.release_card import write_card
-from prompts.release_files import release_schema, write_split, write_text
-from prompts.release_tally import Tally, manifest_of
+from prompts.releases.build import releases, write_manifest
+from prompts.releases.card import write_card
+from prompts.releases.files import release_schema, write_split, write_text
+from prompts.releases.tally import Tally, manifest_of
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def plant_release(folder: Path) -> None:
     """Write a release of two rows, one of them of a gated corpus."""
     blank = {name: "" for name in release_schema().names}
     fixed = {
-        "image": {"bytes": b"png", "path": "p.png"}, "messages": [], "segment_ids": [],
+        "images": [{"bytes": b"png", "path": "p.png"}], "messages": [], "segment_ids": [],
         "sentences": [], "evidence": [], "kind": "captions", "split": "train", "cost_usd": 0.0,
         "is_simulated": False, "is_offline_teacher": False,
     }  # fmt: skip
@@ -95,5 +95,33 @@ def test_a_release_is_exported_only_as_far_as_its_licences_go(
         f"1 rows copied to {tmp_path / 'out'}\nleft out: 1 rows of seed, which is gated\n"
     )
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
-        "README.md", "manifest.json", "train-00000.parquet",
+        "README.md", "DATASHEET.md", "LICENCES.md", "SPLITS.md", "croissant.json", "manifest.json",
+        "train-00000.parquet",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wanted", "files"),
+    [("llava", {"train.json"}), ("llama-factory", {"train.json", "dataset_info.json"}),
+     ("ms-swift", {"train.jsonl"})],
+)  # fmt: skip
+def test_a_release_is_exported_for_other_trainers(
+    wanted: str, files: set[str], tmp_path: Path
+) -> None:
+    plant_release(tmp_path / "home" / "releases" / "demo")
+    command = ["release", "export", "demo", "--to", str(tmp_path / "out"), "--without-gated"]
+    assert main([*command, "--format", wanted]) == 0
+    made = {p.name for p in (tmp_path / "out").iterdir()}
+    documents = {
+        "README.md", "CARD.md", "DATASHEET.md", "LICENCES.md", "SPLITS.md", "manifest.json", "images",
+    }  # fmt: skip
+    assert made == documents | files
+
+
+def test_a_format_nobody_reads_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plant_release(tmp_path / "home" / "releases" / "demo")
+    assert main(["release", "export", "demo", "--to", str(tmp_path / "o"), "--format", "csv"]) == 2
+    said = capsys.readouterr().err
+    assert "choose parquet, llava, llama-factory, ms-swift" in said

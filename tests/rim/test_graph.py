@@ -67,7 +67,8 @@ def test_costly_assets_are_never_automatic(defs: dg.Definitions, graph: object) 
         if graph.get(key).tags.get("neurogloss/cost") == "costly"  # type: ignore[attr-defined]
     }
     assert costly == {
-        "narratives", "dialogues", "waveform_detector", "aligned_model", "tuned_model", "model_answers",
+        "narratives", "descriptions", "teacher_questions", "dialogues", "waveform_detector",
+        "aligned_model", "tuned_model", "model_answers",
     }  # fmt: skip
     automatic = {
         key.to_user_string()

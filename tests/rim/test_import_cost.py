@@ -30,7 +30,7 @@ def test_definitions_import_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["dagster_project.corpora.registry", "dagster_project.tables.store", "prompts.release",
+    ["dagster_project.corpora.registry", "dagster_project.tables.store", "prompts.releases.build",
      "training.recipes", "benchmark.tasks", "detectors.rules"],
 )  # fmt: skip
 def test_rooms_below_the_rim_run_without_dagster(module: str) -> None:

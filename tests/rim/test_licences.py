@@ -8,7 +8,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dagster_project.assets.text import TeacherConfig, dialogues, narratives
+from dagster_project.assets.teacher_texts import (
+    TeacherConfig,
+    descriptions,
+    dialogues,
+    narratives,
+    teacher_questions,
+)
 from dagster_project.corpora.registry import corpora
 from dagster_project.failures import PermanentFailure
 from dagster_project.resources import Workspace
@@ -18,19 +24,26 @@ from prompts.teachers.registry import assert_may_read, is_inside, read_settings
 LOCAL = {"provider": "openai_compatible", "model": "m", "base_url": "http://127.0.0.1:1/v1"}
 
 
-@pytest.mark.parametrize("asset", [narratives, dialogues], ids=["narratives", "dialogues"])
+@pytest.mark.parametrize(
+    "asset",
+    [narratives, descriptions, teacher_questions, dialogues],
+    ids=["narratives", "descriptions", "teacher_questions", "dialogues"],
+)
 @pytest.mark.parametrize("provider", ["openai", "gemini", "openai_compatible"])
 def test_a_gated_corpus_is_not_sent_to_a_hosted_teacher(
     asset: Any, provider: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     config = TeacherConfig(provider=provider, model="m", base_url="http://127.0.0.1:1/v1")
-    context = dg.build_asset_context(partition_key="tuab-01-of-24")
-    with pytest.raises(
-        PermanentFailure,
-        match=rf"corpus 'tuab' \(licence LicenseRef-TUH-EEG-agreement\) may not be sent to hosted "
-        rf"teacher '{provider}'; use provider 'template'",
-    ) as caught:
+    # closed here: left to the garbage collector, its clean-up may run inside an import
+    with (
+        dg.build_asset_context(partition_key="tuab-01-of-24") as context,
+        pytest.raises(
+            PermanentFailure,
+            match=rf"corpus 'tuab' \(licence LicenseRef-TUH-EEG-agreement\) may not be sent to hosted "
+            rf"teacher '{provider}'; use provider 'template'",
+        ) as caught,
+    ):
         asset(context, config, workspace)
     assert caught.value.allow_retries is False
 

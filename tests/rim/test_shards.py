@@ -13,6 +13,7 @@ import pytest
 from dagster_project.checks import SHARD_ASSETS
 from dagster_project.resources import Workspace
 from dagster_project.tables.registry import TABLES
+from prompts.text_kinds import TEXT_KINDS
 
 RunJob = Callable[..., dg.ExecuteInProcessResult]
 
@@ -63,9 +64,12 @@ def test_a_shard_goes_through_the_whole_chain(
     assert judged["segment_id"].n_unique() == segments.height
     captions = store.read_many("captions", SHARDS)
     assert set(captions["segment_id"]) == set(segments["segment_id"])
-    narratives = store.read_many("narratives", SHARDS)
-    assert narratives["is_offline_teacher"].all()
-    assert set(narratives["grounding"]) == {"supported"}
+    for table in TEXT_KINDS:
+        written = store.read_many(table, SHARDS)
+        assert written.height == segments.height
+        assert written["is_offline_teacher"].all()
+        assert set(written["grounding"]) == {"supported"}
+        assert written["sentences"].list.len().min() > 0
     assert "contradicted" not in caplog.text, "a rule caption sentence was not supported"
 
 
@@ -159,7 +163,7 @@ def test_a_withdrawn_subject_leaves_every_table(
     for path in recordings.filter(pl.col("subject_id") == subject)["path"]:
         (simulated.parent / path).unlink()
         (simulated.parent / path.replace(".edf", "_truth.json")).unlink()
-    keep = {"narratives": {"ask_teacher": False}, "dialogues": {"ask_teacher": False}}
+    keep = {table: {"ask_teacher": False} for table in TEXT_KINDS}
     assert run_job("rebuild_shard", shard, keep).success
     assert run_job("build_dataset", "demo").success
     for name, table in TABLES.items():

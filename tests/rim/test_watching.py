@@ -88,6 +88,8 @@ def test_a_withdrawal_pays_no_teacher(workspace: Workspace, tmp_path: Path) -> N
     ops = (result.run_requests or [])[0].run_config["ops"]
     assert {name: op["config"]["ask_teacher"] for name, op in ops.items()} == {
         "narratives": False,
+        "descriptions": False,
+        "teacher_questions": False,
         "dialogues": False,
     }
 

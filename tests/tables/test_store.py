@@ -190,7 +190,7 @@ def test_a_kill_at_any_moment_leaves_old_or_new(tmp_path: Path) -> None:
 
 
 TYPE_NAMES = st.recursive(
-    st.sampled_from(["string", "bool", "int16", "int32", "int64", "float32", "float64"]),
+    st.sampled_from(["string", "binary", "bool", "int16", "int32", "int64", "float32", "float64"]),
     lambda inner: st.one_of(
         inner.map(lambda t: f"list<{t}>"),
         st.lists(inner, min_size=1, max_size=3).map(

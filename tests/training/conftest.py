@@ -25,7 +25,7 @@ torchvision_shim.install()
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
-        ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+        ("images", pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))),
         ("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
         ("kind", pa.string()),
         ("subject_id", pa.string()),
@@ -62,7 +62,7 @@ def sample(number: int, split: str = "train", **changes: Any) -> dict[str, Any]:
         ]
     row = {
         "id": f"{split}-{number:03d}",
-        "image": {"bytes": page_png(number), "path": None},
+        "images": [{"bytes": page_png(number), "path": None}],
         "messages": messages,
         "kind": "question",
         "subject_id": f"s{number % 5}",

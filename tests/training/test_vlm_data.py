@@ -61,7 +61,7 @@ def test_shuffle_never_changes_between_versions() -> None:
 
 def test_pictures_stay_encoded(release: Path) -> None:
     _, row = next(open_dataset(release, "train").rows(0, 8, Position(), 1))
-    assert row["image"]["bytes"].startswith(b"\x89PNG")
+    assert row["images"][0]["bytes"].startswith(b"\x89PNG")
 
 
 def test_fingerprint_follows_the_content(tmp_path: Path, write: Any, make_sample: Any) -> None:
@@ -79,7 +79,7 @@ def _absent(folder: Path) -> None:
 
 
 def _no_rows_of_split(folder: Path) -> None:
-    columns = {"id": ["a"], "image": [None], "messages": [None], "split": ["test"]}
+    columns = {"id": ["a"], "images": [None], "messages": [None], "split": ["test"]}
     pq.write_table(pa.table(columns), folder / "a.parquet")
 
 
@@ -97,7 +97,7 @@ def _not_parquet(folder: Path) -> None:
         (_absent, "holds no Parquet file"),
         (lambda folder: None, "holds no Parquet file"),
         (_no_rows_of_split, "no row of split 'train'; it has test"),
-        (_other_columns, "lacks the column image, messages"),
+        (_other_columns, "lacks the column images, messages"),
         (_not_parquet, "a.parquet cannot be read"),
     ],
     ids=["absent", "empty", "split", "columns", "corrupt"],

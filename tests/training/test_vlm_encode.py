@@ -40,10 +40,23 @@ def test_equals_what_the_processor_makes_of_the_conversation(
     sample = _encoded(vlm, row)
     turns = conversation(row["messages"], has_image=True)
     text = vlm.processor.apply_chat_template(turns, tokenize=False)
-    image = Image.open(io.BytesIO(row["image"]["bytes"]))
+    image = Image.open(io.BytesIO(row["images"][0]["bytes"]))
     expected = vlm.processor(text=[text], images=[image], return_tensors="np")
     np.testing.assert_array_equal(sample.input_ids, expected["input_ids"][0])
     np.testing.assert_array_equal(sample.is_image, expected["mm_token_type_ids"][0] == 1)
+    np.testing.assert_array_equal(sample.image_grid_thw, expected["image_grid_thw"])
+    np.testing.assert_array_equal(sample.pixel_values, expected["pixel_values"])
+
+
+def test_several_pictures_keep_their_order_and_sizes(vlm: Vlm, make_sample: Any) -> None:
+    images = [*make_sample(1)["images"], _picture(84, 56), _picture(56, 84)]
+    messages = _turns("<image>\n<image> and then\n<image>\nWhich?", "This.")
+    row = make_sample(1, images=images, messages=messages)
+    sample = _encoded(vlm, row)
+    text = vlm.processor.apply_chat_template(conversation(messages, True), tokenize=False)
+    pictures = [Image.open(io.BytesIO(image["bytes"])) for image in images]
+    expected = vlm.processor(text=[text], images=pictures, return_tensors="np")
+    np.testing.assert_array_equal(sample.input_ids, expected["input_ids"][0])
     np.testing.assert_array_equal(sample.image_grid_thw, expected["image_grid_thw"])
     np.testing.assert_array_equal(sample.pixel_values, expected["pixel_values"])
 
@@ -76,7 +89,7 @@ def test_prompt_is_tokenised_as_when_the_model_is_asked(vlm: Vlm, make_sample: A
     sample = _encoded(vlm, row)
     asked = conversation(row["messages"][:-1], has_image=True)
     text = vlm.processor.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
-    image = Image.open(io.BytesIO(row["image"]["bytes"]))
+    image = Image.open(io.BytesIO(row["images"][0]["bytes"]))
     prompt = vlm.processor(text=[text], images=[image], return_tensors="np")["input_ids"][0]
     np.testing.assert_array_equal(sample.input_ids[: len(prompt)], prompt)
     assert sample.labels[len(prompt)] != IGNORED
@@ -85,7 +98,7 @@ def test_prompt_is_tokenised_as_when_the_model_is_asked(vlm: Vlm, make_sample: A
 
 def test_text_only_row_has_no_pixels(vlm: Vlm, make_sample: Any) -> None:
     turns = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]
-    sample = _encoded(vlm, make_sample(1, image=None, messages=turns))
+    sample = _encoded(vlm, make_sample(1, images=None, messages=turns))
     assert sample.pixel_values is None
     assert not sample.is_image.any()
 
@@ -114,10 +127,10 @@ def _picture(width: int, height: int) -> dict[str, Any]:
         ({"messages": _turns("a", "b")}, "image without placeholder"),
         ({"messages": _turns("<image><image>a", "b")}, "image without placeholder"),
         ({"messages": _turns("a", "b <image>")}, "image without placeholder"),
-        ({"image": None}, "placeholder without image"),
-        ({"image": {"bytes": None, "path": "x.png"}}, "placeholder without image"),
-        ({"image": {"bytes": b"no picture", "path": None}}, "unreadable image"),
-        ({"image": _picture(2000, 4)}, "image too elongated"),
+        ({"images": None}, "placeholder without image"),
+        ({"images": [{"bytes": None, "path": "x.png"}]}, "placeholder without image"),
+        ({"images": [{"bytes": b"no picture", "path": None}]}, "unreadable image"),
+        ({"images": [_picture(2000, 4)]}, "image too elongated"),
     ],
     ids=lambda v: "" if isinstance(v, dict) else v.replace(" ", "-"),
 )
@@ -130,8 +143,8 @@ def test_unusable_row_is_dropped_with_its_cause(
 
 
 def test_cut_off_picture_is_dropped(vlm: Vlm, make_sample: Any) -> None:
-    whole = make_sample(1)["image"]["bytes"]
-    row = make_sample(1, image={"bytes": whole[: len(whole) // 2], "path": None})
+    whole = make_sample(1)["images"][0]["bytes"]
+    row = make_sample(1, images=[{"bytes": whole[: len(whole) // 2], "path": None}])
     result = Encoder(vlm.processor, LONG)(row)
     assert isinstance(result, Drop)
     assert result.cause == "unreadable image"

@@ -147,7 +147,7 @@ def test_model_folder_loads_with_plain_transformers(ask: Request, make_sample: A
     row = make_sample(1)
     turns = conversation(row["messages"][:1], has_image=True)
     text = processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    image = Image.open(io.BytesIO(row["image"]["bytes"]))
+    image = Image.open(io.BytesIO(row["images"][0]["bytes"]))
     inputs = processor(text=[text], images=[image], return_tensors="pt")
     assert int((inputs["input_ids"] == model.config.image_token_id).sum()) == 12
     with torch.no_grad():
@@ -222,7 +222,7 @@ def test_bad_rows_are_counted_and_named(
 ) -> None:
     rows = [make_sample(i) for i in range(12)]
     rows[3]["messages"] = []
-    rows[7]["image"] = {"bytes": b"", "path": None}
+    rows[7]["images"] = [{"bytes": b"", "path": None}]
     data = write(tmp_path / "d", rows)
     changes = {"stage1": {"max_steps": None, "epochs": 1}}
     result = run_stage(ask(dataset=data, changes=changes))

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from training.vlm.errors import DatasetError
 
-COLUMNS = ("id", "image", "messages")
+COLUMNS = ("id", "images", "messages")
 """What a row must have to be trained on; further columns are provenance and are not read."""
 
 SPLIT_COLUMN = "split"

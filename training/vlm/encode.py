@@ -61,9 +61,9 @@ class Sample:
     is_image
         ``(L,) bool``, true on image tokens.
     pixel_values
-        ``(P, 1176) float32`` normalised patches, or ``None`` without a picture.
+        ``(P, 1176) float32`` normalised patches of all pictures, or ``None`` without one.
     image_grid_thw
-        ``(1, 3) int64`` patches along time, height and width, or ``None``.
+        ``(n, 3) int64`` patches of each picture along time, height and width, or ``None``.
     """
 
     sample_id: str
@@ -108,7 +108,7 @@ class Encoder:
         self._max_length = max_length
 
     def __call__(self, row: Mapping[str, Any]) -> Sample | Drop:
-        """Encode one row with the columns ``id``, ``image`` and ``messages``."""
+        """Encode one row with the columns ``id``, ``images`` and ``messages``."""
         sample_id = str(row["id"])
         try:
             return self._encode(sample_id, row)
@@ -116,16 +116,17 @@ class Encoder:
             return Drop(sample_id, refused.cause, refused.detail)
 
     def _encode(self, sample_id: str, row: Mapping[str, Any]) -> Sample:
-        data = (row["image"] or {}).get("bytes")
-        turns = _turns(row["messages"], has_image=data is not None)
-        image = None if data is None else _open(data)
-        n_tokens = 0 if image is None else self._n_image_tokens(image)
+        files = [(image or {}).get("bytes") for image in row["images"] or ()]
+        images = [data for data in files if data is not None]
+        turns = _turns(row["messages"], len(images))
+        pictures = [_open(data) for data in images]
+        n_tokens = [self._n_image_tokens(picture) for picture in pictures]
         ids, labels = self._tokenise(self._pieces(turns), n_tokens)
         if len(ids) > self._max_length:
             raise _Refused(
-                "longer than max_length", f"{len(ids)} tokens, {n_tokens} of them of the image"
+                "longer than max_length", f"{len(ids)} tokens, {sum(n_tokens)} of them of images"
             )
-        pixels, grid = (None, None) if image is None else self._pixels(image)
+        pixels, grid = self._pixels(pictures) if pictures else (None, None)
         input_ids = np.array(ids, dtype=np.int64)
         return Sample(
             sample_id=sample_id,
@@ -160,15 +161,15 @@ class Encoder:
         return self._processor.apply_chat_template(list(turns), tokenize=False, **kwargs)
 
     def _tokenise(
-        self, pieces: Iterable[tuple[str, bool]], n_image_tokens: int
+        self, pieces: Iterable[tuple[str, bool]], n_image_tokens: Sequence[int]
     ) -> tuple[list[int], list[int]]:
         ids: list[int] = []
         labels: list[int] = []
+        left = iter(n_image_tokens)
         for text, is_answer in pieces:
-            part = self._backend.encode(text, add_special_tokens=False).ids
-            if self._image_id in part:
-                at = part.index(self._image_id)
-                part[at : at + 1] = [self._image_id] * n_image_tokens
+            part: list[int] = []
+            for token in self._backend.encode(text, add_special_tokens=False).ids:
+                part += [token] * (next(left) if token == self._image_id else 1)
             ids += part
             labels += part if is_answer else [IGNORED] * len(part)
         return ids, labels
@@ -180,9 +181,9 @@ class Encoder:
             raise _Refused("image too elongated", str(error)) from error
         return int(n_patches) // self._images.merge_size**2
 
-    def _pixels(self, image: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def _pixels(self, pictures: list[Any]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         try:
-            out = self._images(images=[image], return_tensors="np")
+            out = self._images(images=pictures, return_tensors="np")
         except (OSError, SyntaxError) as error:  # PIL reads the picture only here
             raise _Refused("unreadable image", str(error)) from error
         return out["pixel_values"], out["image_grid_thw"]
@@ -191,14 +192,16 @@ class Encoder:
 def conversation(messages: Sequence[Mapping[str, str]], has_image: bool) -> list[dict[str, Any]]:
     """Return stored messages in the form a processor's chat template reads.
 
-    The placeholder and the white space around it become an image part; other turns stay text.
+    Placeholders and the white space around them become image parts; other turns stay text.
     """
     turns: list[dict[str, Any]] = []
     for message in messages:
         content = message["content"]
         if has_image and message["role"] == "user" and IMAGE_PLACEHOLDER in content:
-            before, _, after = content.partition(IMAGE_PLACEHOLDER)
-            parts = [_text(before), {"type": "image"}, _text(after)]
+            before, *after = content.split(IMAGE_PLACEHOLDER)
+            parts = [_text(before)]
+            for text in after:
+                parts += [{"type": "image"}, _text(text)]
             turns.append({"role": "user", "content": [p for p in parts if p is not None]})
         else:
             turns.append({"role": message["role"], "content": content})
@@ -209,7 +212,7 @@ def _text(text: str) -> dict[str, Any] | None:
     return {"type": "text", "text": text.strip()} if text.strip() else None
 
 
-def _turns(messages: Sequence[Mapping[str, Any]] | None, has_image: bool) -> list[dict[str, Any]]:
+def _turns(messages: Sequence[Mapping[str, Any]] | None, n_images: int) -> list[dict[str, Any]]:
     if not messages:
         raise _Refused("no messages")
     roles = [m["role"] for m in messages]
@@ -224,11 +227,15 @@ def _turns(messages: Sequence[Mapping[str, Any]] | None, has_image: bool) -> lis
             raise _Refused("control token in text", found)
     first = next((m["content"] for m in messages if m["role"] == "user"), "")
     n_marks = sum(m["content"].count(IMAGE_PLACEHOLDER) for m in messages)
-    if has_image and (n_marks != 1 or IMAGE_PLACEHOLDER not in first):
-        raise _Refused("image without placeholder", f"{n_marks} placeholders, 1 in the first turn")
-    if not has_image and n_marks:
+    if n_images and not n_marks == first.count(IMAGE_PLACEHOLDER) == n_images:
+        raise _Refused(
+            "image without placeholder",
+            f"{n_images} images, {n_marks} placeholders, {first.count(IMAGE_PLACEHOLDER)} of them "
+            "in the first turn",
+        )
+    if not n_images and n_marks:
         raise _Refused("placeholder without image", f"{n_marks} placeholders")
-    return conversation(messages, has_image)
+    return conversation(messages, n_images > 0)
 
 
 _CONTROL_TOKENS = (*SPECIAL_TOKENS, *(t for t in PLAIN_ADDED_TOKENS if t.startswith("<|")))

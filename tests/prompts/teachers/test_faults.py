@@ -226,10 +226,9 @@ def test_a_wait_that_is_asked_for_is_kept(tmp_path: Path, provider: str) -> None
     assert counts["early"] == 0
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
-def test_what_may_have_been_paid_counts_until_it_is_known(tmp_path: Path, provider: str) -> None:
+def test_what_may_have_been_paid_counts_until_it_is_known(tmp_path: Path) -> None:
     with FaultServer(FaultPlan(transport={"lost": 1.0}, max_faults=3)) as server:
-        settings = settings_of(provider, server.base_url(provider), max_attempts=2)
+        settings = settings_of("openai", server.openai_url, max_attempts=2)
         cache = tmp_path / "c.sqlite"
         with pytest.raises(TeacherError) as caught:
             run(settings, cache, 40)
@@ -246,11 +245,10 @@ def test_what_may_have_been_paid_counts_until_it_is_known(tmp_path: Path, provid
     assert_ledger_is(cache, counts)
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
-def test_outage_is_waited_out(tmp_path: Path, provider: str) -> None:
+def test_outage_is_waited_out(tmp_path: Path) -> None:
     with FaultServer(FaultPlan(outage=(60, 90))) as server:
         settings = settings_of(
-            provider, server.base_url(provider), max_in_flight=8,
+            "openai", server.openai_url, max_in_flight=8,
             breaker_failures=5, breaker_cooloff_s=0.02, breaker_cooloffs=40, max_attempts=20,
         )  # fmt: skip
         outcomes = run(settings, tmp_path / "c.sqlite", 100)
@@ -260,16 +258,15 @@ def test_outage_is_waited_out(tmp_path: Path, provider: str) -> None:
     assert_ledger_is(tmp_path / "c.sqlite", counts)
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
-def test_concurrency_settles_near_what_the_server_takes(tmp_path: Path, provider: str) -> None:
+def test_concurrency_settles_near_what_the_server_takes(tmp_path: Path) -> None:
     n = 600
     with FaultServer(FaultPlan(max_concurrent=20, latency_s=0.05)) as server:
-        settings = settings_of(provider, server.base_url(provider), max_attempts=20)
+        settings = settings_of("openai", server.openai_url, max_attempts=20)
         outcomes = run(settings, tmp_path / "c.sqlite", n)
         counts = server.counts()
     assert_all_ended_once(outcomes, n, set())
     assert 20 < counts["max_in_flight"] < 100
-    assert counts["faults"]["429"] < 0.15 * n
+    assert counts["faults"]["429"] < 0.1 * n
 
 
 def test_equal_requests_are_paid_once(tmp_path: Path) -> None:
