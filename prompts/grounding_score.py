@@ -62,7 +62,25 @@ class FactScore:
 
 
 @dataclass(slots=True)
-class _Tally:
+class FactTally:
+    """The sums behind the parts, of some texts: those of two sets of texts add up.
+
+    Parameters
+    ----------
+    n_texts
+        Texts counted.
+    credit
+        Supported claims, a neighbouring band half.
+    n_sided, n_sided_wrong
+        Verifiable claims with a side, and the wrong ones of them.
+    must, told
+        Weight of what must be mentioned, and of what is.
+    n_severe, n_severe_left
+        Findings of the highest severity, and those left out.
+    verdicts
+        Claims by verdict.
+    """
+
     n_texts: int = 0
     credit: float = 0.0
     n_sided: int = 0
@@ -74,6 +92,7 @@ class _Tally:
     verdicts: dict[Verdict, int] = field(default_factory=dict)
 
     def n(self, *verdicts: Verdict) -> int:
+        """Return how many claims have one of these verdicts."""
         return sum(self.verdicts.get(v, 0) for v in verdicts)
 
 
@@ -94,10 +113,9 @@ def fact_score(
     trends
         Trend word per narrator band, by segment id.
     """
-    tally = _Tally()
+    tally = FactTally()
     for text, facts in pairs:
-        report = check_grounding(text, facts, (trends or {}).get(facts.segment_id))
-        _count(tally, report, facts)
+        count_text(tally, text, facts, (trends or {}).get(facts.segment_id))
     checkable = tally.n("supported", "contradicted", "unsupported")
     every = sum(tally.verdicts.values())
     precision, recall = _ratio(tally.credit, checkable), _ratio(tally.told, tally.must)
@@ -116,7 +134,14 @@ def fact_score(
     )
 
 
-def _count(tally: _Tally, report: GroundingReport, facts: PageFacts) -> None:
+def count_text(
+    tally: FactTally, text: Text, facts: PageFacts, trends: Mapping[str, str] | None = None
+) -> None:
+    """Check one text and add what it says to a tally."""
+    _count(tally, check_grounding(text, facts, trends), facts)
+
+
+def _count(tally: FactTally, report: GroundingReport, facts: PageFacts) -> None:
     tally.n_texts += 1
     told: set[str] = set()
     for claim in report.claims:
