@@ -23,7 +23,7 @@ MCQ = Task(
     max_new_tokens=32,
     default_cap=60,
     primary_metric="accuracy",
-    controls=("none", "blank"),
+    controls=("none", "text_only", "blank"),
     build=choice_items,
     score=score_choice,
 )
@@ -39,7 +39,7 @@ CAPTION = Task(
     max_new_tokens=256,
     default_cap=30,
     primary_metric="rouge1",
-    controls=("none", "blank"),
+    controls=("none", "text_only", "blank"),
     build=caption_items,
     score=score_text,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,8 @@ from benchmark.errors import BenchmarkError
 from benchmark.registry import unknown
 
 Pages = Mapping[str, bytes]
-"""PNG bytes by item id."""
+"""PNG bytes by item id; the mirrored page of an item under :func:`mirror_id`."""
+_MIRROR = "--mirrored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +78,41 @@ def _other_subject(items: Sequence[Item], pages: Pages, seed: int) -> list[bytes
     return _swapped(items, pages, other)
 
 
+def mirror_id(item_id: str) -> str:
+    """Return the key under which pages hold the mirrored page of an item."""
+    return f"{item_id}{_MIRROR}"
+
+
+def _mirrored(items: Sequence[Item], pages: Pages, seed: int) -> list[bytes | None]:
+    without = [item.item_id for item in items if mirror_id(item.item_id) not in pages]
+    if without:
+        raise BenchmarkError(
+            f"{len(without)} of {len(items)} items have no mirrored page, such as {without[0]!r}; "
+            f"render it from the signal with left and right changed, under "
+            f"{mirror_id(without[0])!r}, or leave out the control 'mirrored'"
+        )
+    return [pages[mirror_id(item.item_id)] for item in items]
+
+
 CONTROLS: dict[str, Control] = {
     "none": Control("the page itself", _none),
     "blank": Control("a white page of the same size", _blank),
     "noise": Control("a page of uniform noise", _noise),
     "shuffled": Control("the page of another item of the task", _shuffled),
     "other_subject": Control("a page of another subject", _other_subject),
+    "mirrored": Control("the page with left and right changed", _mirrored),
     "text_only": Control("no picture, the question alone", _text_only),
 }
+
+
+PAGE_CONTROLS = tuple(name for name in CONTROLS if name != "none")
+"""What belongs beside every score of a model that looks at pages."""
+
+
+def missing_controls(asked: Iterable[str]) -> tuple[str, ...]:
+    """Return the page controls that were not asked, in order of the table."""
+    there = set(asked)
+    return tuple(name for name in PAGE_CONTROLS if name not in there)
 
 
 def apply_control(

@@ -24,6 +24,7 @@ from benchmark.detection import (
     event_counts,
 )
 from benchmark.errors import BenchmarkError
+from benchmark.event_scores import NOT_INSTALLED, event_sums, has_timescoring, szcore_values
 from benchmark.intervals import Floats, percentile_interval, ratio, subject_weights
 from benchmark.registry import unknown
 from benchmark.scoring import score_row
@@ -156,6 +157,7 @@ def score_boxes(
         n_unparsed = sum(not said.get(i["item_id"], "") for i in items)
         case = _Case(truth, _read_boxes(items, said), subject_of, weights, classes)
         values = {**_ap_values(case), **_event_values(case, cut, _hours(items, subject_of))}
+        values |= _timescored_values(case, cut, len(subjects))
         drawn_map[key] = values["map50"][0]
         rows += [
             score_row(
@@ -239,6 +241,27 @@ def _event_values(
     values["event_recall"] = (_mean(recall), note)
     rates = ratio(case.weights @ np.column_stack([false, hours]))
     values["fp_per_hour"] = (rates, "boxes of all nine classes, all rows of the page together")
+    return values
+
+
+def _timescored_values(
+    case: _Case, cut: Mapping[str, float], n_subjects: int
+) -> dict[str, tuple[Floats, str]]:
+    """Score the same events by the package's rules; a void row says where it is not installed."""
+    if not has_timescoring():
+        return {"szcore_f1": (np.full(len(case.weights), np.nan), NOT_INSTALLED)}
+    values: dict[str, tuple[Floats, str]] = {}
+    per_class = []
+    for waveform in case.classes:
+        truth = class_boxes(case.truth, waveform)
+        found = [b for b in class_boxes(case.found, waveform) if b.confidence >= cut[waveform]]
+        sums = event_sums(truth, found, case.subject_of, n_subjects)
+        per_class.append(szcore_values(np.tensordot(case.weights, sums, axes=1)))
+        note = f"timescoring, any overlap, {int(sums[:, 2].sum())} true events"
+        values[f"szcore_f1:{waveform}"] = (per_class[-1]["szcore_f1"], note)
+    for name in per_class[0]:
+        note = f"timescoring, any overlap, mean over {len(case.classes)} classes with truth"
+        values[name] = (_mean([part[name] for part in per_class]), note)
     return values
 
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmark.answers import VISIBLE_COLUMNS, Item
+from benchmark.controls import mirror_id
 from benchmark.errors import BenchmarkError
 from benchmark.tasks import Row
 from dagster_project.tables.registry import table
@@ -122,14 +123,15 @@ def write_pages(
 def read_pages(path: Path, item_ids: Sequence[str]) -> dict[str, bytes]:
     """Read the pages of items from a Parquet file, or from ``<item_id>.png`` files of a folder.
 
-    Items without a page are left out; whether that matters depends on the control.
+    The mirrored page of an item comes with it where it is there. Items without a page are left out;
+    whether that matters depends on the control.
 
     Raises
     ------
     BenchmarkError
         If the path is neither, or an item id is no plain file name.
     """
-    wanted = set(item_ids)
+    wanted = {*item_ids, *map(mirror_id, item_ids)}
     if path.is_dir():
         odd = sorted(i for i in wanted if not _ITEM_ID.fullmatch(i))
         if odd:

@@ -2,9 +2,10 @@
 
 Agreement metrics are sums per subject, so that the bootstrap of ``intervals.py`` can redraw them.
 Box metrics are in ``detection.py``, areas under curves in ``ranking.py``, facts and slots in
-``fact_scores.py``, embeddings in ``bert_overlap.py``, what a mirrored page does in ``mirror.py``. Ordinary word overlap rewards the wrong report: a report with
-every side and frequency flipped reaches ROUGE-1 96.6 (``evaluation.md`` 5), so it is secondary and
-always stands beside constant and shuffled text.
+``fact_scores.py``, embeddings in ``bert_overlap.py``, what a mirrored page does in ``mirror.py``.
+Ordinary word overlap rewards the wrong report: one with every side and frequency flipped reaches
+ROUGE-1 96.6 (``evaluation.md`` 5), so it is secondary and always stands beside constant and shuffled
+text.
 """
 
 from __future__ import annotations

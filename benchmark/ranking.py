@@ -94,6 +94,4 @@ def _area(rows: Sequence[tuple[int, bool, float]], weights: Floats) -> Floats:
     n_false = np.bincount(columns, weights=1 - is_true, minlength=n_subjects)
     wins = pair_wins(who, is_true, np.round(scores, 12), n_subjects)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return ((weights @ wins) * weights).sum(axis=1) / (
-            (weights @ n_true) * (weights @ n_false)
-        )
+        return ((weights @ wins) * weights).sum(axis=1) / ((weights @ n_true) * (weights @ n_false))

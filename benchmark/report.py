@@ -11,14 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.controls import CONTROLS
+from benchmark.compare import ANSWERS_FILE
+from benchmark.controls import CONTROLS, missing_controls
 from benchmark.errors import BenchmarkError
-from benchmark.exchange import write_bytes
+from benchmark.exchange import write_answers, write_bytes
 from benchmark.intervals import WEAK_BELOW_SUBJECTS
 from benchmark.metrics import METRICS, metric_of
 from benchmark.plots import Bar, interval_plot
 from benchmark.result import DISCLAIMER, Result, ScoreResult, TaskResult, make_result
-from benchmark.scoring import BASELINES, WEAK_NOTE
+from benchmark.scoring import BASELINES, KIND_BASELINES, WEAK_NOTE
 from benchmark.tasks import TASKS, Row
 
 _BASELINE_WORDS = {
@@ -57,6 +58,7 @@ def write_report(
     items: Mapping[str, Sequence[Row]],
     *,
     seeds: Mapping[str, int] | None = None,
+    answers: Sequence[Row] = (),
 ) -> Report:
     """Write the report over a table of scores.
 
@@ -70,6 +72,9 @@ def write_report(
         Rows of table ``benchmark_items`` by task.
     seeds
         Seeds by what they were used for; ``{"controls": 0, "scores": 0}`` where None.
+    answers
+        Graded rows of table ``model_answers``; with them the folder is a run that ``compare.py``
+        reads.
 
     Raises
     ------
@@ -86,6 +91,10 @@ def write_report(
     for name, png in plots.items():
         write_bytes(folder / name, png)
     markdown = _markdown(result, tuple(plots))
+    if answers:
+        order = sorted(answers, key=lambda r: (r["task"], r["model"], r["control"], r["item_id"]))
+        once = {(r["item_id"], r["model"], r["control"]): r for r in order}
+        write_answers(folder / ANSWERS_FILE, list(once.values()))
     write_bytes(folder / "result.json", result.to_json().encode())
     write_bytes(folder / "leaderboard.md", markdown.encode())
     paths = {name: folder / name for name in plots}
@@ -99,6 +108,7 @@ def _markdown(result: Result, plots: Sequence[str]) -> str:
         parts.append(_about(name, task))
         parts.append(_leaderboard(result, name, task))
         parts += [f"- {line}" for line in _verdicts(result, name)] or ["No model was scored."]
+        parts += [f"- {line}" for line in _without_controls(result, name)]
         parts += [f"![{plot}]({plot})" for plot in plots if plot.startswith(f"{name}_")]
         parts.append(_details(result, name))
     parts.append(_legend(result))
@@ -178,6 +188,23 @@ def _verdicts(result: Result, name: str) -> list[str]:
     for row in _primary(result, name):
         if row.control == "none" and row.model not in BASELINES:
             lines += _verdict(result, row)
+    return lines
+
+
+def _without_controls(result: Result, name: str) -> list[str]:
+    """Say which controls a table lacks: a score beside few controls proves little."""
+    if TASKS[name].kind == "boxes":
+        return []
+    lines = []
+    rows = _primary(result, name)
+    for model in dict.fromkeys(r.model for r in rows if r.model not in BASELINES):
+        missing = missing_controls(r.control for r in rows if r.model == model)
+        if missing:
+            lines.append(f"`{model}`: not asked under the controls {', '.join(missing)}.")
+    there = {r.model for r in rows}
+    absent = [b for b in KIND_BASELINES[TASKS[name].kind] if b not in there]
+    if absent:
+        lines.append(f"Baselines not shown: {', '.join(absent)}.")
     return lines
 
 
@@ -303,17 +330,23 @@ def _scale(unit: str) -> float:
     return 100.0 if unit == "share" else 1.0
 
 
+def _digits(unit: str) -> int:
+    return 3 if unit == "index" else 1
+
+
 def _unit_word(unit: str) -> str:
-    return {"share": ", %", "points": "", "1/h": " per hour"}[unit]
+    return {"share": ", %", "points": "", "index": "", "1/h": " per hour"}[unit]
 
 
 def _shown(value: float | None, unit: str, *, sign: bool = False) -> str:
     if value is None:
         return "void"
-    return f"{_scale(unit) * value:{'+' if sign else ''}.1f}"
+    return f"{_scale(unit) * value:{'+' if sign else ''}.{_digits(unit)}f}"
 
 
 def _range(row: ScoreResult, unit: str) -> str:
     if row.ci_low is None or row.ci_high is None:
         return "none"
-    return f"{_scale(unit) * row.ci_low:.1f} to {_scale(unit) * row.ci_high:.1f}"
+    digits = _digits(unit)
+    low, high = (f"{_scale(unit) * edge:.{digits}f}" for edge in (row.ci_low, row.ci_high))
+    return f"{low} to {high}"

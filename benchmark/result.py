@@ -24,6 +24,7 @@ DISCLAIMER = "Research software, not a medical device."
 
 LIBRARIES = (
     "numpy", "polars", "pyarrow", "rouge-score", "nltk", "torch", "transformers", "onnxruntime",
+    "scipy", "timescoring",
 )  # fmt: skip
 """Libraries whose version can move a score."""
 

@@ -2,13 +2,14 @@
 
 An item without an answer is wrong and unparsed, never dropped. Every value carries an interval
 clustered by subject; every control stands beside its score, with the paired difference. Boxes are
-scored in ``detection_scores.py``.
+scored in ``detection_scores.py``; rows of free text and of controls are made in ``text_rows.py`` and
+``control_rows.py``; two models are compared in ``compare.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmark.answers import LETTERS
 from benchmark.ask import check_answers, grade
@@ -21,11 +22,28 @@ from benchmark.intervals import (
     sign_permutation_p,
     wilson_interval,
 )
-from benchmark.metrics import WordOverlap, choice_interval, f1_mean, recall_mean, word_overlaps
+from benchmark.metrics import (
+    choice_interval,
+    f1_mean,
+    f1_weighted,
+    kappa_within,
+    recall_mean,
+)
+from benchmark.ranking import auroc_interval, probabilities
 from benchmark.tasks import Row, Task
+
+if TYPE_CHECKING:
+    from benchmark.bert_overlap import BertOverlap
+    from prompts.facts import PageFacts
 
 BASELINES = ("majority", "prior", "constant_template", "shuffled_reference")
 """Models of ``models.py`` that every other model is compared with, pair by pair."""
+
+KIND_BASELINES = {
+    "choice": ("majority", "prior"), "text": ("constant_template", "shuffled_reference"),
+    "boxes": (),
+}  # fmt: skip
+"""Baselines that belong beside every table, by kind of task."""
 
 WEAK_NOTE = f"weak interval: fewer than {WEAK_BELOW_SUBJECTS} subjects"
 
@@ -40,6 +58,8 @@ def score(
     *,
     seed: int = 0,
     thresholds: Mapping[str, float] | None = None,
+    facts: Mapping[str, PageFacts] | None = None,
+    encoder: BertOverlap | None = None,
 ) -> Table:
     """Score all answers to one task.
 
@@ -55,6 +75,10 @@ def score(
         Seed of bootstrap and permutation.
     thresholds
         For boxes: confidence from which one is an event, by class.
+    facts
+        For texts: facts of the pages by segment id, which the fact score is against.
+    encoder
+        For texts: encoder of BERTScore.
 
     Returns
     -------
@@ -72,7 +96,11 @@ def score(
             f"{task.source_table!r}, materialise a corpus that has some"
         )
     check_answers({row["item_id"]: row for row in items}, answers)
-    extra = {} if thresholds is None else {"thresholds": thresholds}
+    given: dict[str, dict[str, Any]] = {
+        "text": {"facts": facts, "encoder": encoder},
+        "boxes": {"thresholds": thresholds},
+    }
+    extra = {k: v for k, v in given.get(task.kind, {}).items() if v is not None}
     rows = task.score(task, sorted(items, key=lambda r: r["item_id"]), answers, seed, **extra)
     return sorted(rows, key=lambda r: (r["model"], r["control"], r["metric"]))
 
@@ -84,12 +112,16 @@ def chance_level(items: Sequence[Row]) -> float:
 
 def score_choice(task: Task, items: Sequence[Row], answers: Sequence[Row], seed: int) -> Table:
     """Score multiple choice."""
+    from benchmark.control_rows import control_rows
+
     rows: Table = []
     right: dict[tuple[str, str], list[float]] = {}
-    for key, said in _by_run(grade(task, items, answers)).items():
-        right[key] = [float(_get(said, i, "is_correct", False)) for i in items]
+    runs = by_run(grade(task, items, answers))
+    for key, said in runs.items():
+        right[key] = [float(said_of(said, i, "is_correct", False)) for i in items]
         rows += _choice_rows(task, key, items, said, right[key], seed)
-    return rows + _differences(task, items, right, "accuracy", seed)
+    rows += control_rows(task, items, runs, seed)
+    return rows + differences(task, items, right, "accuracy", seed)
 
 
 def _choice_rows(
@@ -102,55 +134,75 @@ def _choice_rows(
     low, high = wilson_interval(int(sum(right)), len(items))
     wilson = Interval(accuracy.value, low, high, accuracy.n_subjects)
     reference = [_class_name(i, i["answer"]) for i in items]
-    predicted = [_class_name(i, _get(said, i, "answer", "")) for i in items]
-    make = _row_maker(task, key, items, said)
+    predicted = [_class_name(i, said_of(said, i, "answer", "")) for i in items]
+    make = row_maker(task, key, items, said)
+    classes = sorted(set(reference))
+    n_classes = f"{len(classes)} classes"
+    group_of = {_class_name(i, i["answer"]): i["category"] for i in items}
     rows = [
         make("accuracy", accuracy, note),
         make("accuracy_wilson", wilson, "items taken as independent"),
-        make(
-            "balanced_accuracy",
-            choice_interval(recall_mean, subjects, reference, predicted, seed=seed),
-            f"{len(set(reference))} classes",
-        ),
-        make(
-            "macro_f1",
-            choice_interval(f1_mean, subjects, reference, predicted, seed=seed),
-            f"{len(set(reference))} classes",
-        ),
     ]
-    likely = [_likeliest(_get(said, i, "option_logprobs", ())) for i in items]
-    if all(likely):
-        hits = [float(letter == i["answer"]) for letter, i in zip(likely, items, strict=True)]
-        best = mean_interval(subjects, hits, seed=seed)
-        rows.append(make("accuracy_logprob", best, _chance_note(items, hits, best, seed)))
-    return rows + _slice_rows("accuracy", make, items, right, seed)
+    statistics = {
+        "balanced_accuracy": recall_mean,
+        "macro_f1": f1_mean,
+        "weighted_f1": f1_weighted,
+        "kappa": kappa_within([group_of[name] for name in classes]),
+    }
+    for metric, statistic in statistics.items():
+        interval = choice_interval(statistic, subjects, reference, predicted, seed=seed)
+        rows.append(make(metric, interval, n_classes))
+    rows += _logprob_rows(make, items, said, reference, seed)
+    return rows + slice_rows("accuracy", make, items, right, seed)
 
 
-def score_text(task: Task, items: Sequence[Row], answers: Sequence[Row], seed: int) -> Table:
-    """Score free text by word overlap."""
+def _logprob_rows(
+    make: Callable[..., dict[str, Any]], items: Sequence[Row], said: Mapping[str, Row],
+    reference: Sequence[str], seed: int,
+) -> Table:  # fmt: skip
+    """Score what the option log-probabilities say, where every answer has one per option."""
+    logprobs = [said_of(said, i, "option_logprobs", ()) for i in items]
+    if any(len(p) != len(i["options"]) for p, i in zip(logprobs, items, strict=True)):
+        return []
+    subjects = [i["subject_id"] for i in items]
+    likely = [LETTERS[list(p).index(max(p))] for p in logprobs]
+    hits = [float(letter == i["answer"]) for letter, i in zip(likely, items, strict=True)]
+    best = mean_interval(subjects, hits, seed=seed)
+    offered = [[_class_name(i, letter) for letter in LETTERS[: len(i["options"])]] for i in items]
+    shares = [probabilities(p) for p in logprobs]
+    area = auroc_interval(subjects, reference, offered, shares, seed=seed)
+    words = "each option against the rest, mean over options; 50 % is chance"
+    return [
+        make("accuracy_logprob", best, _chance_note(items, hits, best, seed)),
+        make("auroc", area, words),
+    ]
+
+
+def score_text(
+    task: Task,
+    items: Sequence[Row],
+    answers: Sequence[Row],
+    seed: int,
+    facts: Mapping[str, PageFacts] | None = None,
+    encoder: BertOverlap | None = None,
+) -> Table:
+    """Score free text: word overlap, slots, and facts and embeddings where these are given."""
+    from benchmark.control_rows import control_rows
+    from benchmark.text_rows import text_rows
+
     rows: Table = []
     primary: dict[tuple[str, str], list[float]] = {}
-    subjects = [i["subject_id"] for i in items]
-    fields: dict[str, Callable[[WordOverlap], float]] = {
-        "rouge1": lambda o: o.rouge1,
-        "rouge1_raw": lambda o: o.rouge1_raw,
-        "rouge1_recall": lambda o: o.rouge1_recall,
-        "rougeL": lambda o: o.rouge_l,
-    }
-    for key, said in _by_run(answers).items():
-        make = _row_maker(task, key, items, said)
-        texts = [str(_get(said, i, "answer", "")) for i in items]
-        overlaps = word_overlaps([i["answer"] for i in items], texts)
-        for metric, take in fields.items():
-            values = [take(o) for o in overlaps]
-            note = "rouge-score, stemmed, mean over items; word overlap rewards style, not truth"
-            rows.append(make(metric, mean_interval(subjects, values, seed=seed), note))
-        primary[key] = [o.rouge1 for o in overlaps]
-        rows += _slice_rows("rouge1", make, items, primary[key], seed)
-    return rows + _differences(task, items, primary, "rouge1", seed)
+    runs = by_run(answers)
+    for key, said in runs.items():
+        make = row_maker(task, key, items, said)
+        texts = [str(said_of(said, i, "answer", "")) for i in items]
+        made, primary[key] = text_rows(make, items, texts, seed, facts, encoder)
+        rows += made + slice_rows("rouge1", make, items, primary[key], seed)
+    rows += control_rows(task, items, runs, seed)
+    return rows + differences(task, items, primary, "rouge1", seed)
 
 
-def _slice_rows(
+def slice_rows(
     metric: str, make: Callable[..., dict[str, Any]], items: Sequence[Row],
     values: Sequence[float], seed: int,
 ) -> Table:  # fmt: skip
@@ -174,7 +226,7 @@ def _slice_rows(
     return rows
 
 
-def _differences(
+def differences(
     task: Task, items: Sequence[Row], values: Mapping[tuple[str, str], list[float]],
     metric: str, seed: int,
 ) -> Table:  # fmt: skip
@@ -190,33 +242,37 @@ def _differences(
             gaps = [a - b for a, b in zip(values[model, control], other, strict=True)]
             p = sign_permutation_p(subjects, gaps, seed=seed)
             gap = mean_interval(subjects, gaps, seed=seed)
-            make = _row_maker(task, (model, control), items, None)
+            make = row_maker(task, (model, control), items, None)
             words = ("no difference is shown", "higher", "lower")
             note = f"{_verdict(gap, 0.0, p, words)} (paired by item, {_p_words(p)})"
             rows.append(make(f"{metric}-{name}", gap, note))
     return rows
 
 
-def _by_run(answers: Sequence[Row]) -> dict[tuple[str, str], dict[str, Row]]:
+def by_run(answers: Sequence[Row]) -> dict[tuple[str, str], dict[str, Row]]:
+    """Return answers by item, by model and control."""
     runs: dict[tuple[str, str], dict[str, Row]] = {}
     for row in sorted(answers, key=lambda r: (r["model"], r["control"], r["item_id"])):
         runs.setdefault((row["model"], row["control"]), {})[row["item_id"]] = row
     return runs
 
 
-def _get(said: Mapping[str, Row], item: Row, column: str, absent: object) -> Any:
+def said_of(said: Mapping[str, Row], item: Row, column: str, absent: object) -> Any:
+    """Return a column of the answer to an item, or ``absent`` where there is none."""
     row = said.get(item["item_id"])
     return absent if row is None else row[column]
 
 
-def _row_maker(
+def row_maker(
     task: Task, key: tuple[str, str], items: Sequence[Row], said: Mapping[str, Row] | None
 ) -> Callable[..., dict[str, Any]]:
+    """Return a maker of rows ``(metric, interval, note, part of items)`` of one run."""
+
     def make(
         metric: str, interval: Interval, note: str = "", part: Sequence[Row] = items
     ) -> dict[str, Any]:
         answered = {} if said is None else said
-        n_unparsed = sum(not _get(answered, i, "is_parsed", False) for i in part)
+        n_unparsed = sum(not said_of(answered, i, "is_parsed", False) for i in part)
         return score_row(
             task, key, metric, interval, note=note, n_items=len(part),
             n_unparsed=0 if said is None else n_unparsed,
@@ -279,7 +335,3 @@ def _class_name(item: Row, letter: str) -> str:
     if not letter:
         return ""
     return f"{item['category']}: {item['options'][LETTERS.index(letter)]}"
-
-
-def _likeliest(logprobs: Sequence[float]) -> str:
-    return LETTERS[list(logprobs).index(max(logprobs))] if len(logprobs) else ""

@@ -13,6 +13,7 @@ import dagster as dg
 
 from dagster_project import checks, schedules, sensors
 from dagster_project.assets import (
+    benchmark_report,
     benchmarks,
     corpora,
     counterfactuals,
@@ -30,7 +31,7 @@ from dagster_project.resources import Workspace
 
 ASSET_MODULES = (
     corpora, leakage, features, findings, text, teacher_texts, counterfactuals, general, datasets, models,
-    benchmarks,
+    benchmarks, benchmark_report,
 )  # fmt: skip
 
 

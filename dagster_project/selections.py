@@ -47,7 +47,9 @@ SELECTIONS: dict[str, SavedSelection] = {
     "report_corpora": SavedSelection(
         'key:"corpora_report"', "what would leak between the corpora, and their windows"
     ),
-    "report": SavedSelection('key:"leaderboard"', "the leaderboard and its report"),
+    "report": SavedSelection(
+        'key:"leaderboard" or key:"benchmark_report"', "the leaderboard and the report of a run"
+    ),
     "downstream_of_recordings": SavedSelection(
         'key:"recordings"+', "what a withdrawn file touches"
     ),

@@ -16,18 +16,23 @@ from pydantic import Field
 
 from benchmark.answers import Item
 from benchmark.ask import grade
+from benchmark.controls import mirror_id
 from benchmark.exchange import write_items, write_pages
 from benchmark.items import SEGMENT_COLUMNS, Sources, build_items
+from benchmark.mirror import mirrored_segment
 from benchmark.tasks import TASKS
 from dagster_project import partitions, previews, provenance
 from dagster_project.assets.factory import Grain
 from dagster_project.assets.models import stage_folder
+from dagster_project.assets.text import FACT_TABLES, facts_of
 from dagster_project.corpora.batches import segment_batches
 from dagster_project.detection import detector_for
 from dagster_project.failures import PermanentFailure, translated
 from dagster_project.materialisation import counts, write
 from dagster_project.releasing import shards_of
 from dagster_project.resources import Workspace
+from dagster_project.tables.store import TableStore
+from prompts.facts import PageFacts
 from training.recipes import model_recipes
 
 _ITEMS = Grain("benchmarks", ("polars", "parquet"), partitions.tasks)
@@ -149,14 +154,18 @@ def scores(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Materi
     task, model = _task_and_model(context)
     store = workspace.store()
     with translated():
-        thresholds = None
+        thresholds = facts = None
+        items = store.read("benchmark_items", task).to_dicts()
         if TASKS[task].kind == "boxes":
             thresholds = dict(detector_for(workspace, model).card.thresholds)
+        elif TASKS[task].kind == "text":
+            facts = _facts_of(store, {row["segment_id"] for row in items})
         rows = score(
             TASKS[task],
-            store.read("benchmark_items", task).to_dicts(),
+            items,
             store.read("model_answers", _stored(task, model)).to_dicts(),
             thresholds=thresholds,
+            facts=facts,
         )
     primary = [r for r in rows if r["metric"] == TASKS[task].primary_metric]
     own = next((r for r in primary if r["control"] == "none"), None)
@@ -197,7 +206,8 @@ def leaderboard(workspace: Workspace) -> dg.MaterializeResult[None]:
             task: store.read("benchmark_items", task).to_dicts()
             for task in sorted(set(frame["task"]))
         }
-        report = write_report(folder, frame.to_dicts(), items)
+        answers = store.read_many("model_answers", found).to_dicts()
+        report = write_report(folder, frame.to_dicts(), items, answers=answers)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(report.sha256[:16]),
         metadata={
@@ -295,7 +305,7 @@ def _ask_language_model(
     folder = workspace.folder("answers", _stored(task, model))
     folder.mkdir(parents=True, exist_ok=True)
     pages, out = folder / "pages.parquet", folder / "answers.parquet"
-    _write_pages(workspace, items, pages)
+    _write_pages(workspace, items, pages, is_mirrored="mirrored" in TASKS[task].controls)
     shown = folder / "items.parquet"
     write_items(shown, items, workspace.walls())
     command = [sys.executable, "-m", "benchmark", "answer", "--items", str(shown)]
@@ -322,13 +332,31 @@ def _training_rows(
     return questions.to_dicts(), captions.to_dicts()
 
 
-def _write_pages(workspace: Workspace, items: list[dict[str, Any]], path: Path) -> None:
-    png = {
-        row["segment_id"]: previews.page_png_of_row(row)
-        for row in _segments_of(workspace, items).iter_rows(named=True)
-    }
+def _write_pages(
+    workspace: Workspace, items: list[dict[str, Any]], path: Path, *, is_mirrored: bool
+) -> None:
+    png: dict[str, bytes] = {}
+    turned: dict[str, bytes] = {}
+    for row in _segments_of(workspace, items).iter_rows(named=True):
+        png[row["segment_id"]] = previews.page_png_of_row(row)
+        if is_mirrored:
+            turned[row["segment_id"]] = previews.page_png_of_row(mirrored_segment(row))
     shown = {row["item_id"]: png[row["segment_id"]] for row in items}
+    if is_mirrored:
+        shown |= {mirror_id(row["item_id"]): turned[row["segment_id"]] for row in items}
     write_pages(path, shown, {row["corpus"] for row in items}, workspace.walls())
+
+
+def _facts_of(store: TableStore, wanted: set[str]) -> dict[str, PageFacts]:
+    """Return the facts of the pages items are about, wherever they are stored."""
+    return {
+        facts.segment_id: facts
+        for shard in store.partitions("segments")
+        if wanted & set(store.read("segments", shard, ["segment_id"])["segment_id"])
+        and all(store.manifest(name, shard) is not None for name in FACT_TABLES)
+        for facts in facts_of(store, shard)
+        if facts.segment_id in wanted
+    }
 
 
 def _run(context: dg.AssetExecutionContext, command: list[str]) -> None:

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from benchmark.answers import Item
+from benchmark.controls import mirror_id
 from benchmark.items import Sources, build_items
 
 BANDS = ("delta", "theta", "alpha", "beta")
@@ -135,11 +136,13 @@ def page_png(seed: int, width: int = 120, height: int = 80) -> bytes:
 
 @pytest.fixture(scope="session")
 def pages_of() -> Callable[[Sequence[Item]], dict[str, bytes]]:
-    """One page per segment, by item id."""
+    """One page per segment, by item id, and a mirrored one."""
 
     def pages(items: Sequence[Item]) -> dict[str, bytes]:
         segments = sorted({item.segment_id for item in items})
-        return {item.item_id: page_png(segments.index(item.segment_id)) for item in items}
+        number = {item.item_id: segments.index(item.segment_id) for item in items}
+        mirrored = {mirror_id(i): page_png(len(segments) + n) for i, n in number.items()}
+        return {i: page_png(n) for i, n in number.items()} | mirrored
 
     return pages
 

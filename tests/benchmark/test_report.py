@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from benchmark.answers import Item, Reply, answer_row
 from benchmark.ask import ask_without_pages
+from benchmark.compare import read_run
 from benchmark.detection_scores import detector_answers
 from benchmark.errors import BenchmarkError
 from benchmark.models import Majority, ShuffledReference
@@ -136,3 +137,20 @@ def test_a_report_about_nothing_is_refused(scored: Scored, tmp_path: Path, fault
     with pytest.raises(BenchmarkError, match=r"no scores to report|no items"):
         write_report(tmp_path, *given[fault])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_controls_and_baselines_that_were_not_asked_are_named(report: Report) -> None:
+    assert (
+        "`tiny`: not asked under the controls noise, shuffled, other_subject, mirrored, text_only."
+        in report.markdown
+    )
+    assert "Baselines not shown: prior." in report.markdown
+    assert "Baselines not shown: constant_template." in report.markdown
+
+
+def test_a_report_with_answers_is_a_run(scored: Scored, tmp_path: Path) -> None:
+    rows, items = scored
+    shown = [Item.from_row(row) for row in items["mcq"]]
+    answers = ask_without_pages(Majority("A"), TASKS["mcq"], shown)
+    write_report(tmp_path, rows, items, answers=[*answers, *answers])
+    assert len(read_run(tmp_path).answers) == len(shown)

@@ -96,7 +96,7 @@ def test_an_open_task_has_no_option_log_probabilities(
 ) -> None:
     item = Item.from_row(rows_of("caption")[0])
     model = TransformersVlm(tiny_vlm, max_new_tokens=2, device="cpu")
-    (reply,) = model.answer([item], list(pages_of([item]).values()))
+    (reply,) = model.answer([item], [pages_of([item])[item.item_id]])
     assert reply.option_logprobs == ()
 
 

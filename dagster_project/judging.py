@@ -1,0 +1,120 @@
+"""One model's stored answers put before a judge, and the scores kept for the report.
+
+How a judge is asked and checked is in ``benchmark.judge``; here answers and items are read, and who
+wrote the training text is taken from the ``teacher`` column of the release's tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from benchmark.errors import BenchmarkError
+from benchmark.exchange import write_bytes
+from benchmark.judge import Judged, judge
+from benchmark.judge_summary import JudgeSummary
+from benchmark.tasks import TASKS
+from dagster_project.corpora.registry import corpora
+from dagster_project.failures import PermanentFailure
+from dagster_project.releasing import shards_of
+from dagster_project.resources import Workspace
+from prompts.teachers.cache import CACHE_FILE
+from prompts.teachers.registry import make_gateway
+from prompts.template_writer import WRITER_VERSION
+
+TEACHER_TABLES = ("narratives", "descriptions", "teacher_questions", "dialogues")
+
+
+def judge_stored(
+    workspace: Workspace,
+    settings: Mapping[str, Any],
+    *,
+    task: str,
+    model: str,
+    release: str,
+    rubric: str,
+    n_items: int,
+    families: Mapping[str, str] | None = None,
+) -> tuple[Path, JudgeSummary]:
+    """Judge the answers of one model to one task of free text, and keep the scores.
+
+    Parameters
+    ----------
+    workspace
+        Where answers are and scores go.
+    settings
+        The judge, as teacher settings.
+    task, model
+        Whose answers.
+    release
+        What the model was trained on: its writers may not judge.
+    rubric
+        A name of :data:`benchmark.judge_prompt.RUBRICS`.
+    n_items
+        Most items, the first by id; 0 takes all.
+    families
+        Families of models that are not known, by teacher id.
+
+    Raises
+    ------
+    BenchmarkError
+        If the task has no free text, or the judge may not judge it.
+    """
+    if task not in TASKS or TASKS[task].kind != "text":
+        raise BenchmarkError(
+            f"task {task!r} has no free text to judge; such tasks have kind 'text'"
+        )
+    answers = _answers(workspace, task, model)
+    answers = answers[:n_items] if n_items else answers
+    cache = workspace.folder(CACHE_FILE)
+    with make_gateway(settings, cache, run=f"judge/{task}/{model}/{rubric}") as gateway:
+        found = judge(
+            gateway, answers, model=f"{model} on {task}", writers=writers_of(workspace, release),
+            name=rubric, families=families,
+        )  # fmt: skip
+        judge_name = gateway.teacher_id.replace(":", "-").replace("/", "-")
+    path = workspace.folder("reports", "judges") / f"{task}--{model}--{rubric}--{judge_name}.json"
+    write_bytes(path, (found.model_dump_json(indent=1) + "\n").encode())
+    return path, found
+
+
+def writers_of(workspace: Workspace, release: str) -> tuple[str, ...]:
+    """Return who wrote the texts of a release; its captions are always the template's."""
+    store = workspace.store()
+    written = {f"template@{WRITER_VERSION}"}
+    for table in TEACHER_TABLES:
+        for shard in shards_of(release):
+            if store.manifest(table, shard) is not None:
+                written |= set(store.read(table, shard, ["teacher"])["teacher"])
+    return tuple(sorted(written))
+
+
+def _answers(workspace: Workspace, task: str, model: str) -> list[Judged]:
+    store = workspace.store()
+    parts = [p for p in store.partitions("model_answers") if p == f"{task}--{model}"]
+    if not parts:
+        raise PermanentFailure(
+            f"model {model!r} has no answers to task {task!r}; materialise 'model_answers' first"
+        )
+    items = {row["item_id"]: row for row in store.read("benchmark_items", task).to_dicts()}
+    own = store.read("model_answers", parts[0]).filter(
+        (pl.col("control") == "none") & (pl.col("model") == model)
+    )
+    return [
+        Judged(
+            row["item_id"], row["subject_id"], items[row["item_id"]]["segment_id"],
+            items[row["item_id"]]["prompt"], items[row["item_id"]]["answer"], row["output"],
+            _is_gated(items[row["item_id"]]["corpus"]),
+        )
+        for row in own.sort("item_id").iter_rows(named=True)
+        if row["item_id"] in items
+    ]  # fmt: skip
+
+
+def _is_gated(corpus: str) -> bool:
+    """Hold a corpus whose terms nobody knows as gated."""
+    spec = corpora().get(corpus)
+    return spec is None or spec.licence.is_gated or not spec.licence.allows_hosted_teachers
