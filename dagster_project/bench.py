@@ -164,6 +164,42 @@ def run_text_bench(
     return 0
 
 
+def run_train_bench(
+    *, dataset: str | None, recipe: str, micro_batch: int, steps: int, rounds: int, is_json: bool
+) -> int:
+    """Run ``neurogloss bench train`` and print its report.
+
+    Parameters
+    ----------
+    dataset
+        Folder of an instruction release; None takes the demo's under the storage root.
+    recipe, micro_batch, steps, rounds
+        See :class:`benchmark.train_bench.TrainSettings`.
+    is_json
+        How the report is printed.
+    """
+    from rich.console import Console
+
+    from benchmark.train_bench import MFU_FORMULA, TrainSettings, bench_train, report_tables
+
+    errors = Console(stderr=True)
+    report = bench_train(
+        Path(dataset) if dataset else Workspace().folder("releases", "demo"),
+        TrainSettings(recipe=recipe, micro_batch=micro_batch, steps=steps, rounds=rounds),
+        on_progress=lambda step: errors.print(f"{step} ...", style="dim"),
+    )
+    if is_json:
+        sys.stdout.write(json.dumps(report.to_json(), indent=1) + "\n")
+        return 0
+    shown = Console(width=None if sys.stdout.isatty() else WIDE)
+    for table in report_tables(report):
+        shown.print(table)
+    lines = [f"{MFU_FORMULA}.", *(f"{note}." for note in report.notes)]
+    for line in (*lines, *(f"Below the floor: {miss}." for miss in report.misses())):
+        shown.print(line, markup=False)
+    return 0
+
+
 def orchestration_share(*, minutes: float = 10.0, rounds: int = 3) -> float:
     """Measure the share of a shard's wall time that is Dagster's.
 

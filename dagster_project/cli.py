@@ -3,7 +3,8 @@
 ``demo`` runs the whole graph; ``corpora`` (in ``cli_corpora``) shows the registry, fetches and
 verifies; ``findings`` (in ``cli_findings``) exports findings; ``review`` (in ``cli_review``) shows
 them to people; ``release`` copies a dataset out;
-``estimate`` says what a rebuild would take; ``bench`` measures. Errors a person can mend are one
+``estimate`` says what a rebuild would take; ``benchmark`` (in ``cli_benchmark``) compares runs;
+``bench`` measures. Errors a person can mend are one
 sentence on standard error, exit code 2.
 """
 
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from dagster_project.cli_benchmark import add_benchmark
 from dagster_project.cli_corpora import add_corpora
 from dagster_project.cli_findings import add_findings
 from dagster_project.cli_review import add_review
@@ -44,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         "device.",
     )
     rooms = parser.add_subparsers(
-        required=True, metavar="{demo,corpora,findings,review,release,estimate,bench}"
+        required=True, metavar="{demo,corpora,findings,review,release,estimate,benchmark,bench}"
     )
 
     demo = rooms.add_parser("demo", help="run the whole graph, offline, on the CPU")
@@ -59,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     add_corpora(rooms)
     add_findings(rooms)
     add_review(rooms)
+    add_benchmark(rooms)
 
     release = rooms.add_parser("release", help="instruction datasets that were built")
     acts = release.add_subparsers(required=True, metavar="{export}")
@@ -75,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     estimate.set_defaults(command=_estimate)
 
     bench = rooms.add_parser("bench", help="measure")
-    benches = bench.add_subparsers(required=True, metavar="{engine,corpora,detectors,text}")
+    benches = bench.add_subparsers(required=True, metavar="{engine,corpora,detectors,text,train}")
     engine = benches.add_parser("engine", help="throughput against a paper-style baseline")
     engine.add_argument("--json", action="store_true", help="machine-readable")
     engine.add_argument("--minutes", type=float, default=5.0, help="minutes of EEG (default: 5)")
@@ -98,7 +101,24 @@ def _parser() -> argparse.ArgumentParser:
     seen.add_argument("--json", action="store_true", help="machine-readable")
     seen.set_defaults(command=_bench_detectors)
     _add_text_bench(benches)
+    _add_train_bench(benches)
     return parser
+
+
+def _add_train_bench(benches: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    train = benches.add_parser("train", help="tokens/s packed, padded and by TRL's SFTTrainer")
+    train.add_argument("--dataset", metavar="DIR", help="instruction release (default: the demo's)")
+    train.add_argument(
+        "--recipe", default="tiny", help="recipe of the model (default: %(default)s)"
+    )
+    for name, value, what in (
+        ("--micro-batch", 8, "samples of a step"),
+        ("--steps", 15, "optimiser steps of a run"),
+        ("--rounds", 3, "runs of each trainer"),
+    ):
+        train.add_argument(name, type=int, default=value, help=f"{what} (default: %(default)s)")
+    train.add_argument("--json", action="store_true", help="machine-readable")
+    train.set_defaults(command=_bench_train)
 
 
 def _add_text_bench(benches: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -163,6 +183,19 @@ def _bench_corpora(options: argparse.Namespace) -> int:
 
     return run_corpora_bench(
         data=options.data, is_long=options.long, rounds=options.rounds, is_json=options.json
+    )
+
+
+def _bench_train(options: argparse.Namespace) -> int:
+    from dagster_project.bench import run_train_bench
+
+    return run_train_bench(
+        dataset=options.dataset,
+        recipe=options.recipe,
+        micro_batch=options.micro_batch,
+        steps=options.steps,
+        rounds=options.rounds,
+        is_json=options.json,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from training.vlm.batch import batches, collate
+from training.vlm.config import Recipe
 from training.vlm.data import Position
 from training.vlm.encode import IGNORED, Drop, Encoder, Sample, conversation
 from training.vlm.model import Vlm
@@ -160,6 +162,13 @@ def test_too_long_row_is_dropped_whole(vlm: Vlm, make_sample: Any) -> None:
     assert f"{length} tokens" in result.detail
 
 
+def test_picture_too_large_for_the_limit_has_a_cause_of_its_own(vlm: Vlm, make_sample: Any) -> None:
+    result = Encoder(vlm.processor, 12)(make_sample(1))
+    assert isinstance(result, Drop)
+    assert result.cause == "image longer than max_length"
+    assert result.detail == "12 image tokens, max_length 12"
+
+
 def test_collation_pads_right_and_keeps_every_token(vlm: Vlm, make_sample: Any) -> None:
     samples = [_encoded(vlm, make_sample(i)) for i in (0, 1)]
     batch = collate(samples, 3, Position(0, 2))
@@ -177,11 +186,13 @@ def test_collation_pads_right_and_keeps_every_token(vlm: Vlm, make_sample: Any) 
 
 
 @pytest.mark.parametrize("n_workers", [0, 1, 4])
-def test_batches_keep_order_drops_and_positions(vlm: Vlm, make_sample: Any, n_workers: int) -> None:
+def test_batches_keep_order_drops_and_positions(
+    vlm: Vlm, make_sample: Any, recipe: Callable[..., Recipe], n_workers: int
+) -> None:
     rows = [(Position(0, i + 1), make_sample(i)) for i in range(7)]
     for bad in (1, 6):
         rows[bad][1]["messages"] = []
-    made = list(batches(rows, Encoder(vlm.processor, LONG), 2, 0, n_workers))
+    made = list(batches(rows, Encoder(vlm.processor, LONG), recipe().stage1, 0, n_workers))
     assert [b.sample_ids for b in made] == [
         ("train-000", "train-002"),
         ("train-003", "train-004"),
@@ -189,3 +200,4 @@ def test_batches_keep_order_drops_and_positions(vlm: Vlm, make_sample: Any, n_wo
     ]
     assert [b.position.row for b in made] == [3, 5, 7]
     assert [[d.sample_id for d in b.drops] for b in made] == [["train-001"], [], ["train-006"]]
+    assert [b.is_step_end for b in made] == [False, True, True]

@@ -41,7 +41,7 @@ def carry_out(
 
         def load(position: Position) -> Iterator[Batch]:
             rows = data.rows(config.seed, config.shuffle_rows, position, config.epochs)
-            for number, batch in enumerate(batches(rows, encode, config.micro_batch, 0, 0)):
+            for number, batch in enumerate(batches(rows, encode, config, 0, 0)):
                 spoil(number, batch)
                 yield batch
 

@@ -75,6 +75,9 @@ def metadata(result: StageResult) -> dict[str, Any]:
         "tokens_per_s": result.tokens_per_s,
         "answer_tokens_per_s": result.label_tokens_per_s,
         "data_wait_share": result.data_wait_share,
+        "padded_share": result.padded_share,
+        "tflops_per_s": result.tflops_per_s,
+        **({} if result.mfu is None else {"mfu": result.mfu}),
         "wall_s": result.wall_s,
         "memory_mb": result.memory_mb,
     }

@@ -171,6 +171,10 @@ class StageConfig(_Strict):
     micro_batch, accumulation
         Samples per forward pass and passes per optimiser step; their product is the effective
         batch, 256 in CerebraGloss.
+    packing
+        Tokens of a packed sequence, at least ``max_length``; ``None`` pads instead. Samples of one
+        optimiser step then share sequences as they fit and ``micro_batch`` says no more than its
+        product with ``accumulation``. Which samples a step holds, and its loss, stay the same.
     max_steps
         Stop after this many optimiser steps; ``None``: at the end of ``epochs``.
     planned_steps
@@ -202,6 +206,7 @@ class StageConfig(_Strict):
     max_grad_norm: Number = Field(default=1.0, gt=0)
     micro_batch: int = Field(default=1, ge=1)
     accumulation: int = Field(default=256, ge=1)
+    packing: int | None = Field(default=None, ge=16)
     max_steps: int | None = Field(default=None, ge=1)
     planned_steps: int | None = Field(default=None, ge=1)
     epochs: int = Field(default=1, ge=1)
@@ -211,6 +216,15 @@ class StageConfig(_Strict):
     shuffle_rows: int = Field(default=2048, ge=1)
     max_dropped_share: Number = Field(default=0.05, ge=0, le=1)
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _check_packing(self) -> StageConfig:
+        if self.packing is not None and self.packing < self.max_length:
+            raise ValueError(
+                f"packing {self.packing} is below max_length {self.max_length}, so a long sample "
+                "would fit no sequence; raise packing or lower max_length"
+            )
+        return self
 
     @property
     def effective_batch(self) -> int:

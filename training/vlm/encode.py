@@ -35,6 +35,7 @@ Cause = Literal[
     "placeholder without image",
     "unreadable image",
     "image too elongated",
+    "image longer than max_length",
     "longer than max_length",
 ]
 
@@ -121,6 +122,11 @@ class Encoder:
         turns = _turns(row["messages"], len(images))
         pictures = [_open(data) for data in images]
         n_tokens = [self._n_image_tokens(picture) for picture in pictures]
+        if sum(n_tokens) >= self._max_length:  # an answer needs a place too
+            raise _Refused(
+                "image longer than max_length",
+                f"{sum(n_tokens)} image tokens, max_length {self._max_length}",
+            )
         ids, labels = self._tokenise(self._pieces(turns), n_tokens)
         if len(ids) > self._max_length:
             raise _Refused(

@@ -1,9 +1,10 @@
 """The training loop: plain PyTorch, one optimiser step at a time, exact to stop and take up.
 
-A step's loss is the mean over all its loss-bearing tokens, whatever their spread over
-micro-batches: gradients of summed losses add up and are divided once. Only the positions that carry
-loss pass the output head, so a page of image tokens costs no logits. A signal ends the run at the
-last whole step; what a broken step had read or summed is left behind and done again.
+A step is the batches up to one that ends it. Its loss is the mean over all its loss-bearing tokens,
+whatever their spread over batches: gradients of summed losses add up and are divided once. Only the
+positions that carry loss pass the output head, so a page of image tokens costs no logits. A signal
+ends the run at the last whole step; what a broken step had read or summed is left behind and done
+again.
 
 Shapes: B batch, L tokens, N loss-bearing tokens, D width, V vocabulary.
 """
@@ -15,7 +16,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
@@ -31,12 +32,22 @@ from training.vlm.config import StageConfig
 from training.vlm.data import Position
 from training.vlm.encode import IGNORED
 from training.vlm.errors import DatasetError, Interrupted, TrainerError
+from training.vlm.flops import FlopCounter, peak_flops
 from training.vlm.freeze import trained_parameters
 from training.vlm.optim import Plan, build_optimizer
+from training.vlm.packing import packed_hidden, use_packed_attention
 from training.vlm.report import Reporters, StepLog, StepReport, memory_mb
 
 MIN_ROWS_JUDGED = 100
 """Rows passed before their dropped share can stop a run. Engineering default."""
+
+ADVICE = {
+    "image longer than max_length": (
+        "pictures alone take more tokens than max_length allows, and a picture is never cut: "
+        "raise max_length (and packing), or lower image.max_pixels (784 pixels are one token)"
+    ),
+}
+"""What to do about a cause, where it is the recipe that is wrong rather than the row."""
 
 
 class Diverged(TrainerError):
@@ -120,6 +131,7 @@ class _Tally:
     n_label_tokens: int = 0
     n_image_tokens: int = 0
     n_slots: int = 0
+    flops: float = 0.0
     wait_s: float = 0.0
     drops: list[Any] = field(default_factory=list)
 
@@ -147,6 +159,9 @@ def train(task: TrainTask) -> TrainState:
     MachineError
         If a checkpoint cannot be written.
     """
+    if task.config.packing:
+        use_packed_attention(task.model, task.device, task.config.precision)
+    counter = FlopCounter(task.model, task.config.train)
     parameters = trained_parameters(task.model)
     optimizer = build_optimizer(parameters, task.config)
     state = _restore(task, parameters, optimizer)
@@ -154,7 +169,7 @@ def train(task: TrainTask) -> TrainState:
     with contextlib.closing(_Feed(task.load(state.position))) as feed:
         while state.step < task.plan.n_steps:
             rng, begun = rng_tensors(), time.perf_counter()
-            tally = _accumulate(task, feed, state)
+            tally = _accumulate(task, feed, counter, state)
             if tally is None:
                 path = task.store.save(state, parameters, optimizer, rng)
                 raise Interrupted(
@@ -173,7 +188,10 @@ def train(task: TrainTask) -> TrainState:
             if state.step % task.checkpoint_every == 0 and state.step < task.plan.n_steps:
                 task.store.save(state, parameters, optimizer, rng_tensors())
     if state.n_samples == 0:
-        raise DatasetError(f"no row of the dataset could be used: {dict(state.n_dropped)}")
+        raise DatasetError(
+            f"no row of the dataset could be used: {dict(state.n_dropped)}"
+            f"{_advice(state.n_dropped)}"
+        )
     return state
 
 
@@ -182,7 +200,11 @@ def answer_loss(model: Any, batch: Batch, device: str) -> Any:
     import torch
 
     inputs = {k: v.to(device, non_blocking=True) for k, v in batch.inputs.items()}
-    hidden_BLD = model.model(**inputs, use_cache=False).last_hidden_state
+    hidden_BLD = (
+        packed_hidden(model, inputs, batch.lengths)
+        if batch.is_packed
+        else model.model(**inputs, use_cache=False).last_hidden_state
+    )
     targets_BL = batch.labels[:, 1:].to(device)
     is_answer_BL = targets_BL != IGNORED
     logits_NV = model.lm_head(hidden_BLD[:, :-1][is_answer_BL]).float()
@@ -207,7 +229,9 @@ class _Feed:
             close()
 
 
-def _accumulate(task: TrainTask, feed: _Feed, state: TrainState) -> _Tally | None:
+def _accumulate(
+    task: TrainTask, feed: _Feed, counter: FlopCounter, state: TrainState
+) -> _Tally | None:
     """Sum gradients over one effective batch; ``None`` when a signal came before its end."""
     import torch
 
@@ -217,21 +241,21 @@ def _accumulate(task: TrainTask, feed: _Feed, state: TrainState) -> _Tally | Non
         if task.config.precision == "bf16"
         else contextlib.nullcontext()
     )
-    for _ in range(task.config.accumulation):
-        if task.stop.signal_name:
-            return None
+    while not task.stop.signal_name:
         batch = feed.take(tally)
         if batch is None:
             break
         tally.add(batch)
-        if not batch.sample_ids:
-            continue
-        with precision:
-            loss = answer_loss(task.model, batch, task.device)
-        # text-only batches of a projector stage reach no trained tensor
-        if loss.requires_grad:
-            loss.backward()
-        tally.loss_sum += loss.item()
+        if batch.sample_ids:
+            with precision:
+                loss = answer_loss(task.model, batch, task.device)
+            # text-only batches of a projector stage reach no trained tensor
+            if loss.requires_grad:
+                loss.backward()
+            tally.loss_sum += loss.item()
+            tally.flops += counter.step(batch)
+        if batch.is_step_end:
+            break
     return None if task.stop.signal_name else tally
 
 
@@ -292,13 +316,19 @@ def _check_drops(config: StageConfig, state: TrainState, tally: _Tally) -> None:
     causes = sorted({d.cause for d in tally.drops} | set(state.n_dropped))
     raise DatasetError(
         f"{n_dropped} of {n_passed} rows were dropped ({', '.join(causes)}), more than "
-        f"max_dropped_share {config.max_dropped_share:g}; dropped.jsonl names them"
+        f"max_dropped_share {config.max_dropped_share:g}; dropped.jsonl names them{_advice(causes)}"
     )
+
+
+def _advice(causes: Iterable[str]) -> str:
+    found = [f"; {ADVICE[cause]}" for cause in ADVICE if cause in set(causes)]
+    return "".join(found)
 
 
 def _report(
     task: TrainTask, state: TrainState, tally: _Tally, grad_norm: float, step_s: float
 ) -> StepReport:
+    peak = peak_flops(task.device, task.config.precision)
     return StepReport(
         step=state.step,
         n_steps=task.plan.n_steps,
@@ -314,6 +344,8 @@ def _report(
         tokens_per_s=tally.n_tokens / step_s,
         label_tokens_per_s=tally.n_label_tokens / step_s,
         data_wait_share=tally.wait_s / step_s,
+        tflops_per_s=tally.flops / step_s / 1e12,
+        mfu=tally.flops / step_s / peak if peak else None,
         step_s=step_s,
         memory_mb=memory_mb(),
     )

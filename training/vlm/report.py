@@ -49,6 +49,11 @@ class StepReport:
         Tokens of either kind over the time of the step.
     data_wait_share
         Share of that time spent waiting for data.
+    tflops_per_s
+        Model operations over the time of the step (:mod:`training.vlm.flops`), 10^12 a second.
+    mfu
+        Their share of the device's dense bf16 peak; ``None`` on a CPU, in another precision and on
+        a device whose peak is not known.
     step_s
         Time of the step, seconds.
     memory_mb
@@ -69,16 +74,19 @@ class StepReport:
     tokens_per_s: float
     label_tokens_per_s: float
     data_wait_share: float
+    tflops_per_s: float
+    mfu: float | None
     step_s: float
     memory_mb: float
 
     def line(self) -> str:
         """Return the report in one line."""
+        mfu = "" if self.mfu is None else f"MFU {self.mfu:.0%} "
         return (
             f"step {self.step}/{self.n_steps} loss {self.loss:.4f} lr {self.lr:.2e} "
             f"grad {self.grad_norm:.3g} tokens/s {self.tokens_per_s:.0f} "
             f"(answers {self.label_tokens_per_s:.0f}) wait {self.data_wait_share:.0%} "
-            f"padded {self.padded_share:.0%} memory {self.memory_mb:.0f} MB"
+            f"padded {self.padded_share:.0%} {mfu}memory {self.memory_mb:.0f} MB"
         )
 
 

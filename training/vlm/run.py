@@ -108,6 +108,8 @@ class StageResult:
         Time of this launch, loading included.
     memory_mb
         Peak.
+    padded_share, tflops_per_s, mfu
+        As in :class:`training.vlm.report.StepReport`, over all steps but the first.
     """
 
     run: str
@@ -127,6 +129,9 @@ class StageResult:
     data_wait_share: float
     wall_s: float
     memory_mb: float
+    padded_share: float = 0.0
+    tflops_per_s: float = 0.0
+    mfu: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +226,7 @@ def _task(run: _Run, vlm: Vlm, log: StepLog, listeners: Reporters, stop: StopFla
 
     def load(position: Position) -> Iterator[Batch]:
         rows = run.dataset.rows(config.seed, config.shuffle_rows, position, config.epochs)
-        return batches(rows, encode, config.micro_batch, pad_id, machine.n_workers)
+        return batches(rows, encode, config, pad_id, machine.n_workers)
 
     return TrainTask(
         model=vlm.model,
@@ -270,6 +275,8 @@ def _result(run: _Run, base: Base, state: TrainState, log: StepLog, weights: str
     timed = entries[1:] or entries
     seconds = sum(e["step_s"] for e in timed)
     waited = sum(e["data_wait_share"] * e["step_s"] for e in timed)
+    tokens = sum(e["n_tokens"] for e in timed)
+    shares = [e["mfu"] and e["mfu"] * e["step_s"] for e in timed]
     return StageResult(
         run=run.key,
         code_version=code_version(),
@@ -283,11 +290,14 @@ def _result(run: _Run, base: Base, state: TrainState, log: StepLog, weights: str
         n_label_tokens=state.n_label_tokens,
         n_dropped=dict(state.n_dropped),
         losses=[e["loss"] for e in entries],
-        tokens_per_s=sum(e["n_tokens"] for e in timed) / seconds,
+        tokens_per_s=tokens / seconds,
         label_tokens_per_s=sum(e["n_label_tokens"] for e in timed) / seconds,
         data_wait_share=waited / seconds,
         wall_s=time.perf_counter() - run.begun,
         memory_mb=max(e["memory_mb"] for e in entries),
+        padded_share=1 - tokens / sum(e["n_tokens"] / (1 - e["padded_share"]) for e in timed),
+        tflops_per_s=sum(e["tflops_per_s"] * e["step_s"] for e in timed) / seconds,
+        mfu=None if None in shares else sum(shares) / seconds,
     )
 
 
