@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmark.engine_worker import peak_rss_mb
+from benchmark.memory import peak_rss_mb
 
 SALT = "benchmark"
 _PROC = Path("/proc")

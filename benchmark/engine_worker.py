@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -21,25 +20,12 @@ import numpy as np
 from benchmark.baseline import BaselineSession
 from benchmark.engine_floors import measure_floors
 from benchmark.engine_stages import EngineSession
+from benchmark.memory import peak_rss_mb
 from benchmark.page_reference import plot_box, psnr_db, reference_traces
 from benchmark.stopwatch import Stopwatch
 
 N_DETECTED = 30
 """Segments the detector is timed on, at most."""
-
-
-def peak_rss_mb() -> float:
-    """Return the peak resident memory of this process in MB (2**20 bytes).
-
-    Linux hands the peak of the process that started this one down to ``getrusage``, so the own
-    one is read where it is told.
-    """
-    status = Path("/proc/self/status")
-    if status.is_file():
-        lines = status.read_text(encoding="utf-8").splitlines()
-        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 if sys.platform != "darwin" else 1024**2)
 
 
 def _timed(work: Callable[[], Stopwatch]) -> dict[str, Any]:

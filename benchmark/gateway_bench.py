@@ -12,8 +12,6 @@ import asyncio
 import json
 import multiprocessing
 import os
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -22,6 +20,8 @@ from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from benchmark.memory import peak_rss_mb
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -172,14 +172,9 @@ def _memory(n_rows: int) -> tuple[float, float, float]:
             start = time.perf_counter()
             for i, _ in enumerate(gateway.outcomes(_tasks(n_rows))):
                 if i == n_rows // 10:
-                    early_mb = _peak_mb()
+                    early_mb = peak_rss_mb()
             took = time.perf_counter() - start
-    return n_rows / took, _peak_mb(), _peak_mb() - early_mb
-
-
-def _peak_mb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)
+    return n_rows / took, peak_rss_mb(), peak_rss_mb() - early_mb
 
 
 def _tasks(n: int) -> Iterator[Any]:

@@ -9,8 +9,6 @@ facts are true of the signal is the detectors benchmark's question.
 from __future__ import annotations
 
 import random
-import resource
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.grounding_changes import flips, paraphrase, rouge_1
 from benchmark.grounding_pages import planted_facts
+from benchmark.memory import peak_rss_mb
 from prompts.captions import caption_rows, write_caption
 from prompts.event_words import Sentence
 from prompts.facts import PageFacts
@@ -34,7 +33,6 @@ FLIP_FLOOR = 0.99
 SPEED_FLOORS = {"captions": 5000.0, "questions": 5000.0, "check_cited": 2000.0}
 """Aims per core: segments a second for writers, texts a second for the check."""
 MAX_KEPT = 40
-_MB_PER_UNIT = 1 / 1024 if sys.platform != "darwin" else 1 / 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,13 +224,13 @@ def stream(pages: Sequence[PageFacts], n_rows: int) -> tuple[int, float]:
 
     Growth is taken from a quarter of the way on, after caches have filled as far as they will.
     """
-    before = peak = _peak_mb()
+    before = peak = peak_rss_mb()
     seen = 0
     for row in islice(_rows(pages), n_rows):
         seen += bool(row["text"]) or 1
         if seen == max(1, n_rows // 4):
-            before = _peak_mb()
-    peak = _peak_mb()
+            before = peak_rss_mb()
+    peak = peak_rss_mb()
     return seen, peak - before
 
 
@@ -240,10 +238,6 @@ def _rows(pages: Sequence[PageFacts]) -> Iterator[dict[str, Any]]:
     rng = random.Random(0)
     while True:
         yield from caption_rows(rng.choice(pages), rng.randrange(10**6))
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MB_PER_UNIT
 
 
 def grounding_tables(scores: GroundingScores) -> Iterator[Table]:

@@ -13,12 +13,13 @@ import importlib
 import io
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from benchmark.memory import peak_rss_mb
 
 PLACEHOLDER = "<image>"
 END_OF_TURN = "<|im_end|>"
@@ -83,7 +84,6 @@ def _figures(counts: Sequence[tuple[float, int, int, int]]) -> dict[str, Any]:
     """Return rates over every step but the first, from the end of one to the end of the next."""
     seconds = counts[-1][0] - counts[0][0]
     n_tokens, n_labels, n_slots = (sum(c[i] for c in counts[1:]) for i in (1, 2, 3))
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "tokens_per_s": n_tokens / seconds,
         "label_tokens_per_s": n_labels / seconds,
@@ -91,7 +91,7 @@ def _figures(counts: Sequence[tuple[float, int, int, int]]) -> dict[str, Any]:
         "data_wait_share": None,
         "tflops_per_s": None,
         "mfu": None,
-        "memory_mb": kilobytes / (2**20 if sys.platform == "darwin" else 2**10),
+        "memory_mb": peak_rss_mb(),
     }
 
 

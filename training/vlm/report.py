@@ -207,11 +207,19 @@ class StepLog:
 
 
 def memory_mb() -> float:
-    """Return the peak memory so far, of the GPU where there is one, else of the process."""
+    """Return the peak memory so far in MB (2**20 bytes): of the GPU, or else of the process.
+
+    Linux hands the peak of the process that started this one down to ``getrusage``, so the own
+    one is read where it is told.
+    """
     import torch
 
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
+    status = Path("/proc/self/status")
+    if status.is_file():
+        lines = status.read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return kilobytes / (2**20 if sys.platform == "darwin" else 2**10)
 
