@@ -10,6 +10,8 @@ text-only system is in :mod:`benchmark.models`.
 from __future__ import annotations
 
 import hashlib
+import math
+import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,12 @@ from benchmark.intervals import Interval, mean_interval
 
 MIN_ITEMS = 100
 """Below this many items nothing is concluded (engineering default)."""
+
+STRICTNESS_SD = 3.29
+"""Standard errors allowed: the two-sided 99.9 % point of the normal distribution, since hundreds of
+shards are judged. The error is the larger of that over subjects and that over items as if
+independent: with a handful of subjects the former is too small (``evaluation.md`` 6.9)."""
+_SD_OF_95 = 1.96
 
 Item = Mapping[str, Any]
 """A row of table ``questions`` with its page's ``subject_id``."""
@@ -34,18 +42,21 @@ class TextOnly:
         Share answered right, with its interval over subjects.
     over_chance
         Mean of right or wrong minus one over the number of options, with its interval.
+    margin
+        How far from zero that may lie by chance, see :data:`STRICTNESS_SD`.
     n_items
         Items answered.
     """
 
     accuracy: Interval
     over_chance: Interval
+    margin: float
     n_items: int
 
     @property
     def is_chance(self) -> bool:
-        """Whether the interval includes chance; few items prove nothing against it."""
-        return self.n_items < MIN_ITEMS or self.over_chance.includes(0.0)
+        """Whether chance explains the result; few items prove nothing against it."""
+        return self.n_items < MIN_ITEMS or abs(self.over_chance.value) <= self.margin
 
 
 def text_only(items: Sequence[Item], *, seed: int = 0) -> TextOnly:
@@ -77,11 +88,12 @@ def text_only(items: Sequence[Item], *, seed: int = 0) -> TextOnly:
             right.append(float(_answer(item, rates) == item["answer_text"]))
             chance.append(1.0 / len(item["options"]))
     gains = [r - c for r, c in zip(right, chance, strict=True)]
-    return TextOnly(
-        mean_interval(subjects, right, seed=seed),
-        mean_interval(subjects, gains, seed=seed),
-        len(right),
-    )
+    over_chance = mean_interval(subjects, gains, seed=seed)
+    errors = [statistics.pstdev(gains) / math.sqrt(len(gains))]
+    if over_chance.low is not None and over_chance.high is not None:
+        errors.append((over_chance.high - over_chance.low) / 2 / _SD_OF_95)
+    accuracy = mean_interval(subjects, right, seed=seed)
+    return TextOnly(accuracy, over_chance, STRICTNESS_SD * max(errors), len(right))
 
 
 def _rates(items: Sequence[Item]) -> dict[tuple[str, str], float]:
