@@ -260,8 +260,10 @@ def _size_of(raw: RawPair, data: bytes, limits: PairLimits) -> tuple[int, int] |
             if max(width, height) > limits.max_side_px:
                 return Refused(raw.row_id, TOO_LARGE, f"{width} x {height} pixels")
             picture.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return Refused(raw.row_id, UNREADABLE, type(error).__name__)
+    except (OSError, SyntaxError, ValueError, ImportError, Image.DecompressionBombError) as error:
+        # once ultralytics is imported, Pillow asks for a HEIF plug-in before it gives a picture up
+        cause = "UnidentifiedImageError" if isinstance(error, ImportError) else type(error).__name__
+        return Refused(raw.row_id, UNREADABLE, cause)
     return width, height
 
 

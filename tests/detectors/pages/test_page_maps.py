@@ -33,7 +33,8 @@ def test_the_peak_is_the_spikes_wherever_it_lies_in_its_interval(
     assert abs(maps.peak - at) <= 1
     assert abs(maps.midpoint - (at + (late - early) / 2)) <= 1
     assert CANONICAL19[int(maps.values_uv[0].argmin())] == "T7"
-    assert np.abs(maps.values_uv[0]).max() >= np.abs(maps.values_uv[1]).max()
+    # the peak is where the field is strongest over the head, which one electrode need not follow
+    assert maps.values_uv[0].std() >= maps.values_uv[1].std() - 1e-3
 
 
 def test_field_power_is_the_spread_over_electrodes_and_knows_no_reference() -> None:
