@@ -25,8 +25,6 @@ ABSENT_KINDS = (
 )  # fmt: skip
 """Kinds whose absence is worth a word; voltage and a dominant rhythm are always there."""
 
-_POSTERIOR = frozenset({"O1", "O2", "Pz-Oz", "P3-O1", "P4-O2", "P7-O1", "P8-O2"})
-
 
 def background_sentences(facts: PageFacts, seed: int) -> list[Sentence]:
     """Tell the findings of the background and the dominant band, kind by kind."""
@@ -37,21 +35,6 @@ def background_sentences(facts: PageFacts, seed: int) -> list[Sentence]:
             for f in facts.of_kind(kind)
         ]
     return sentences + _dominant_band(facts, seed)
-
-
-def absent_kinds(facts: PageFacts) -> tuple[str, ...]:
-    """Return the kinds whose absence may be said.
-
-    Where alpha stands out at the back of the head as everywhere else, a reader sees a posterior
-    rhythm that only its field keeps from the name; nothing is said of it then.
-    """
-    is_alpha_there = any(
-        f.frequency_hz is not None
-        and words.band_of(f.frequency_hz) == "alpha"
-        and not _POSTERIOR.isdisjoint(f.channels)
-        for f in facts.of_kind("dominant_rhythm")
-    )
-    return ABSENT_KINDS[1:] if is_alpha_there else ABSENT_KINDS
 
 
 def finding_text(facts: PageFacts, finding: FindingFact, seed: int, key: str = "") -> str:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from detectors.types import Family
 from detectors.vocabulary import CLINICAL_BANDS, KINDS
 from prompts import words
-from prompts.background_words import absent_kinds, background_sentences
+from prompts.background_words import ABSENT_KINDS, background_sentences
 from prompts.event_words import Sentence, event_sentences, masked_sentences
 from prompts.facts import PageFacts, label_texts
 from prompts.grounding import faults
@@ -231,9 +231,7 @@ def _state(facts: PageFacts, seed: int) -> list[Sentence]:
 
 
 def _background(facts: PageFacts, seed: int) -> list[Sentence]:
-    return background_sentences(facts, seed) + _absent(
-        facts, "background", absent_kinds(facts), seed
-    )
+    return background_sentences(facts, seed) + _absent(facts, "background", ABSENT_KINDS, seed)
 
 
 def _absent(facts: PageFacts, section: str, kinds: tuple[str, ...], seed: int) -> list[Sentence]:

@@ -45,11 +45,14 @@ from detectors.types import (
 )
 from detectors.vocabulary import CLINICAL_BANDS
 
-VERSION = "3"
+VERSION = "4"
 """Version of the background rules, part of every finding's source."""
 
 _E3 = "clinical.md 3.1, engineering default"
 LIMITS: dict[str, Limit] = POSTERIOR_LIMITS | {
+    "alpha_low_hz": Limit(7.5, "Hz", "clinical.md 3.1: lower than that it is slow, not alpha"),
+    "alpha_high_hz": Limit(13.0, "Hz", "clinical.md 1.2"),
+    "alpha_db": Limit(8.0, "dB", "engineering default: over the 1/f fit, as for wakefulness"),
     "band_db": Limit(3.3, "dB", "measured: 1 % of simulated pages without a rhythm pass"),
     "posterior_ratio": Limit(2.0, "1", _E3),
     "front_share": Limit(0.05, "1", "engineering default: less in front is not told from none"),
@@ -63,6 +66,10 @@ _L = {name: entry.value for name, entry in LIMITS.items()}
 _POSTERIOR = rows_of("O1", "O2", "P3", "P4", "P7", "P8", "Pz")
 _OCCIPITOPARIETAL = rows_of("O1", "O2", "P3", "P4")
 _ANTERIOR = rows_of("Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8")
+
+
+ALPHA_ALL_OVER = "alpha stands out behind as all over the head"
+"""Why a posterior rhythm is neither named nor absent."""
 
 
 def find_background(
@@ -113,7 +120,25 @@ def find_posterior_rhythm(
         return conclude(batch.segment_ids, kind, [], ["needs single electrodes"] * len(batch))
     findings, is_judged = posterior_rhythms(batch, spectra, usable, np.arange(len(batch)))
     reasons = _posterior_reasons(usable & spectra.is_live[..., None], spectra, is_judged)
+    named = {f.segment_id for f in findings}
+    is_open = [s not in named for s in batch.segment_ids] & _has_alpha_behind(spectra)
+    reasons = [
+        why or (ALPHA_ALL_OVER if is_undecided else "")
+        for why, is_undecided in zip(reasons, is_open.tolist(), strict=True)
+    ]
     return conclude(batch.segment_ids, kind, findings, reasons)
+
+
+def _has_alpha_behind(spectra: SpectralFeatures) -> NDArray[np.bool_]:
+    """Say on which pages alpha stands high over O1 or O2, shape (n,).
+
+    Where it does and the rhythm is still not named, only its field kept it from the name: a
+    reference near the back, such as linked ears, spreads it over the head. That is no absence.
+    """
+    hz, height = spectra.dominant_hz[:, OCCIPITAL], spectra.prominence_db[:, OCCIPITAL]
+    with np.errstate(invalid="ignore"):
+        is_alpha = (hz >= _L["alpha_low_hz"]) & (hz <= _L["alpha_high_hz"])
+        return np.asarray((is_alpha & (height >= _L["alpha_db"])).any(1))
 
 
 def _posterior_reasons(

@@ -247,17 +247,6 @@ def test_rounding_does_not_cross_the_grade_of_a_voltage(
         assert ("low voltage" in text or "suppressed" in text) == (size_uv < 20)
 
 
-@pytest.mark.parametrize(("channels", "is_denied"), [(("F3", "F4"), True), (("O1", "O2"), False)])
-def test_no_posterior_rhythm_is_not_said_beside_alpha_at_the_back(
-    plant: Plant, channels: tuple[str, ...], is_denied: bool
-) -> None:
-    alpha = Finding(
-        "seg-0", "dominant_rhythm", channels, 0, 10, (Measure("frequency_hz", 10, "Hz"),)
-    )
-    for text in texts(plant([alpha]), "background"):
-        assert ("posterior rhythm" in text) == is_denied
-
-
 def test_void_bands_are_never_mentioned(plant: Plant) -> None:
     facts = plant(
         [],
