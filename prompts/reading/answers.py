@@ -116,8 +116,9 @@ def _answer_claims(state: State, *, is_yes: bool) -> None:
     """Make asked statements claims, or their denial."""
     for claim in state.asked_claims:
         flipped = "absent" if claim.polarity == "present" else "present"
-        state.out.append(claim if is_yes else replace(claim, polarity=flipped, hedge="none"))
-        state.answered.append(state.out[-1])  # type: ignore[arg-type]
+        said = claim if is_yes else replace(claim, polarity=flipped, hedge="none")
+        state.out.append(said)
+        state.answered.append(said)
     state.asked_claims = []
 
 

@@ -82,7 +82,7 @@ def without_duplicates(pool: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]
         {split: -i for i, split in enumerate(SPLITS)}, return_dtype=pl.Int8
     )
     looked = looked.sort(held_out_first, "rank", "sample_id").with_row_index("place")
-    n_bands = int(looked["bands"].list.len().max() or 0)  # type: ignore[arg-type]
+    n_bands: int = looked.select(pl.col("bands").list.len().max()).item() or 0
     is_first = pl.all_horizontal(
         pl.col("place") == pl.col("place").min().over("kind", pl.col("bands").list.get(i))
         for i in range(n_bands)
