@@ -234,12 +234,19 @@ def _scores(rows: Sequence[ScoreResult]) -> str:
         ("model", "page shown", "metric", "value", "95 % interval", "items", "subjects",
          "unparsed", "note"),
         [
-            (r.model, "no page" if r.model in BASELINES else r.control, r.metric,
+            (r.model, _page_shown(r.model, r.control), r.metric,
              shown(r.value, r.metric), range_of(r), r.n_items, r.n_subjects, r.n_unparsed, r.note)
             for r in rows
         ],
         own=[r.control == "none" and r.model not in BASELINES for r in rows],
     )  # fmt: skip
+
+
+def _page_shown(model: str, control: str) -> str:
+    """Say in words what a model was shown; the control ``none`` is the page itself."""
+    if model in BASELINES:
+        return "no page"
+    return CONTROLS[control].meaning if control == "none" else control
 
 
 def _worst(name: str, cases: Sequence[Case]) -> str:
@@ -343,7 +350,7 @@ def _changes(result: Result, earlier: Result, name: str) -> str:
             "not scored" if r is None else f"{shown(r.value, metric)} ({range_of(r)})"
             for r in (a, b)
         ]
-        rows.append((*key, *cells, gap))
+        rows.append((key[0], _page_shown(*key), *cells, gap))
     written = table(("model", "page shown", "earlier", "now", "difference"), rows)
     if not changes:
         return f"<h3>{text(name)}</h3>{written}"
