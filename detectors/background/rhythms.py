@@ -68,7 +68,7 @@ _OCCIPITOPARIETAL = rows_of("O1", "O2", "P3", "P4")
 _ANTERIOR = rows_of("Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8")
 
 
-ALPHA_ALL_OVER = "alpha stands out behind as all over the head"
+RHYTHM_ALL_OVER = "a rhythm stands out behind as all over the head"
 """Why a posterior rhythm is neither named nor absent."""
 
 
@@ -123,7 +123,7 @@ def find_posterior_rhythm(
     named = {f.segment_id for f in findings}
     is_open = [s not in named for s in batch.segment_ids] & _has_alpha_behind(spectra)
     reasons = [
-        why or (ALPHA_ALL_OVER if is_undecided else "")
+        why or (RHYTHM_ALL_OVER if is_undecided else "")
         for why, is_undecided in zip(reasons, is_open.tolist(), strict=True)
     ]
     return conclude(batch.segment_ids, kind, findings, reasons)

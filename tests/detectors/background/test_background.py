@@ -16,7 +16,7 @@ from planted_signals import (
 )
 
 from detectors.artifacts.chain import scan_artifacts
-from detectors.background.rhythms import ALPHA_ALL_OVER, find_background
+from detectors.background.rhythms import RHYTHM_ALL_OVER, find_background
 from detectors.background.voltage import voltage_word
 from detectors.montage import LB18_NAMES, longitudinal_bipolar, mirror_rows
 from detectors.signal.spectra import spectral_features
@@ -84,7 +84,7 @@ def test_alpha_all_over_the_head_is_neither_named_nor_denied(
     result = found_in(batch_of(add(noise(4), rhythm(10, 60), field)))
     judged = [j for j in result.judgements if j.kind == "posterior_rhythm"]
     assert [j.verdict for j in judged] == [verdict] * 4
-    assert {j.reason for j in judged} == {ALPHA_ALL_OVER if verdict == "not_judged" else ""}
+    assert {j.reason for j in judged} == {RHYTHM_ALL_OVER if verdict == "not_judged" else ""}
 
 
 def test_a_rhythm_of_two_seconds_is_not_sustained() -> None:
