@@ -1,7 +1,7 @@
 """The answering program: ``python -m benchmark answer``; items and pages in, answers out.
 
 It exists so that the graph can ask a model without importing torch into its own process. A kill or
-Ctrl-C leaves no half-written answers. What is asked and how is in ``ask.py`` and ``vlm.py``.
+Ctrl-C leaves no half-written answers. What is asked and how is in ``asking/ask.py`` and ``asking/vlm.py``.
 
 ``--preload MODULE:FUNCTION`` calls one function of this project before any heavy import. It is how
 the torchvision shim of ``training`` gets installed here: rooms of one floor may not import each
@@ -23,12 +23,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from benchmark.ask import ask
-from benchmark.controls import CONTROLS
+from benchmark.asking.ask import ask
+from benchmark.asking.controls import CONTROLS
+from benchmark.asking.exchange import read_items, read_pages, write_answers
 from benchmark.errors import BenchmarkError
-from benchmark.exchange import read_items, read_pages, write_answers
-from benchmark.registry import unknown
-from benchmark.tasks import TASKS
+from benchmark.tasks.registry import unknown
+from benchmark.tasks.task import TASKS
 
 _log = logging.getLogger("benchmark")
 
@@ -113,7 +113,7 @@ def _answer(options: argparse.Namespace) -> None:
 
 
 def _model(options: argparse.Namespace, max_new_tokens: int) -> Any:
-    from benchmark.vlm import TransformersVlm, check_folder
+    from benchmark.asking.vlm import TransformersVlm, check_folder
 
     check_folder(options.model)  # before torch: a wrong path is told at once
     if options.threads:

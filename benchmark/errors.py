@@ -1,7 +1,7 @@
 """The error family of the benchmark: what may be wrong with items, answers, pages or models.
 
 Only the error lives here. An answer that cannot be parsed is no error: it is counted as wrong and
-counted apart (``answers.py``).
+counted apart (``asking/answers.py``).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Wall and CPU time by stage, with how many segments each stage handled.
 
-What is timed is in :mod:`benchmark.engine_stages` and :mod:`benchmark.baseline`.
+What is timed is in :mod:`benchmark.engine.stages` and :mod:`benchmark.engine.baseline`.
 """
 
 from __future__ import annotations

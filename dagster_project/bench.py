@@ -1,8 +1,8 @@
 """The benchmarks as commands, and the one part only the rim can run: what Dagster adds.
 
 The same assets are run on the same shard twice: as plain functions, and as a job on an instance
-with its event log, checks, versions and metadata. The rest is in ``benchmark.corpora`` and
-``benchmark.engine``.
+with its event log, checks, versions and metadata. The rest is in ``benchmark.corpora.bench`` and
+``benchmark.engine.bench``.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ WIDE = 190
 
 def run_engine_bench(*, minutes: float, rounds: int, is_json: bool) -> int:
     """Run ``neurogloss bench engine`` and print its report."""
-    from benchmark.engine import bench_engine
-    from benchmark.engine_report import report_table
+    from benchmark.engine.bench import bench_engine
+    from benchmark.engine.report import report_table
 
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
@@ -64,8 +64,8 @@ def run_corpora_bench(*, data: str | None, is_long: bool, rounds: int, is_json: 
     """
     from rich.console import Console
 
-    from benchmark.corpora import LONG_H, SHORT_H, Settings, bench_corpora
-    from benchmark.corpora_report import report_tables
+    from benchmark.corpora.bench import LONG_H, SHORT_H, Settings, bench_corpora
+    from benchmark.corpora.report import report_tables
 
     root = data or os.environ.get(DATA_VARIABLE)
     errors = Console(stderr=True)
@@ -104,10 +104,10 @@ def run_detectors_bench(
     """
     from rich.console import Console
 
-    from benchmark.detector_bench import bench_detectors
-    from benchmark.detector_labels import bench_labels
-    from benchmark.detector_pages import PageSettings
-    from benchmark.detector_report import report_tables
+    from benchmark.detectors.bench import bench_detectors
+    from benchmark.detectors.labels import bench_labels
+    from benchmark.detectors.pages import PageSettings
+    from benchmark.detectors.report import report_tables
 
     errors = Console(stderr=True)
 
@@ -149,7 +149,7 @@ def run_text_bench(
     """
     from rich.console import Console
 
-    from benchmark.text_bench import bench_text, report_tables
+    from benchmark.text.bench import bench_text, report_tables
 
     labelled = Path(claims) if claims else None
     report = bench_text(claims=labelled, grounding=grounding, gateway=gateway, seed=seed)
@@ -174,13 +174,13 @@ def run_train_bench(
     dataset
         Folder of an instruction release; None takes the demo's under the storage root.
     recipe, micro_batch, steps, rounds
-        See :class:`benchmark.train_bench.TrainSettings`.
+        See :class:`benchmark.train.bench.TrainSettings`.
     is_json
         How the report is printed.
     """
     from rich.console import Console
 
-    from benchmark.train_bench import MFU_FORMULA, TrainSettings, bench_train, report_tables
+    from benchmark.train.bench import MFU_FORMULA, TrainSettings, bench_train, report_tables
 
     errors = Console(stderr=True)
     report = bench_train(

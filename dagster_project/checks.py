@@ -300,7 +300,7 @@ def _siblings(store: TableStore, shard: str) -> list[str]:
 )
 def text_only_at_chance(store: TableStore, shard: str) -> Violations:
     """Refuse questions whose wording gives their answers away."""
-    from benchmark.text_only import text_only
+    from benchmark.text.text_only import text_only
 
     columns = ["segment_id", "question", "options", "answer_text", "block_id"]
     subjects = store.read("segments", shard, ["segment_id", "subject_id"])

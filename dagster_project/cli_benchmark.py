@@ -1,6 +1,6 @@
 """``neurogloss benchmark``: compare two runs, judge texts, time the scoring.
 
-A run is the folder of a leaderboard. What is compared is said in ``benchmark.compare``; asking models
+A run is the folder of a leaderboard. What is compared is said in ``benchmark.reports.compare``; asking models
 and scoring them are assets.
 """
 
@@ -41,7 +41,7 @@ def add_benchmark(rooms: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from benchmark.compare import compare_runs, comparison_markdown, read_run
+    from benchmark.reports.compare import compare_runs, comparison_markdown, read_run
 
     found = compare_runs(
         read_run(Path(options.run_a)), read_run(Path(options.run_b)),
@@ -72,7 +72,7 @@ def _judge(options: argparse.Namespace) -> int:
 
 
 def _speed(options: argparse.Namespace) -> int:
-    from benchmark.score_bench import bench_scoring
+    from benchmark.scores.bench import bench_scoring
 
     found = bench_scoring(options.answers)
     if options.json:

@@ -1,6 +1,6 @@
 """``neurogloss findings``: what was found, given to other tools.
 
-The files are written by :mod:`prompts.bids_export`; here stored findings are put together by
+The files are written by :mod:`prompts.releases.bids_export`; here stored findings are put together by
 recording and the outcome is told.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dagster_project.tables.store import TableStore
-    from prompts.bids_export import FoundRecording
+    from prompts.releases.bids_export import FoundRecording
 
 RECORDING_COLUMNS = (
     "recording_id", "corpus", "subject_id", "licence", "is_gated", "status",
@@ -42,7 +42,7 @@ def add_findings(rooms: Any) -> None:
 def _export(options: argparse.Namespace) -> int:
     from dagster_project.resources import Workspace, corpus_of
     from detectors.rules import RULES_VERSION
-    from prompts.bids_export import export_bids
+    from prompts.releases.bids_export import export_bids
 
     workspace = Workspace()
     store = workspace.store()
@@ -80,7 +80,7 @@ def found_recordings(store: TableStore, shards: Sequence[str]) -> Iterator[Found
     import polars as pl
 
     from dagster_project.failures import PermanentFailure
-    from prompts.bids_export import FoundRecording
+    from prompts.releases.bids_export import FoundRecording
 
     for shard in shards:
         if store.manifest("findings", shard) is None:

@@ -1,6 +1,6 @@
 """One model's stored answers put before a judge, and the scores kept for the report.
 
-How a judge is asked and checked is in ``benchmark.judge``; here answers and items are read, and who
+How a judge is asked and checked is in ``benchmark.judging.judge``; here answers and items are read, and who
 wrote the training text is taken from the ``teacher`` column of the release's tables.
 """
 
@@ -12,18 +12,18 @@ from typing import Any
 
 import polars as pl
 
+from benchmark.asking.exchange import write_bytes
 from benchmark.errors import BenchmarkError
-from benchmark.exchange import write_bytes
-from benchmark.judge import Judged, judge
-from benchmark.judge_summary import JudgeSummary
-from benchmark.tasks import TASKS
+from benchmark.judging.judge import Judged, judge
+from benchmark.judging.summary import JudgeSummary
+from benchmark.tasks.task import TASKS
 from dagster_project.corpora.registry import corpora
 from dagster_project.failures import PermanentFailure
 from dagster_project.releasing import shards_of
 from dagster_project.resources import Workspace
 from prompts.teachers.cache import CACHE_FILE
 from prompts.teachers.registry import make_gateway
-from prompts.template_writer import WRITER_VERSION
+from prompts.texts.template_writer import WRITER_VERSION
 
 TEACHER_TABLES = ("narratives", "descriptions", "teacher_questions", "dialogues")
 
@@ -52,7 +52,7 @@ def judge_stored(
     release
         What the model was trained on: its writers may not judge.
     rubric
-        A name of :data:`benchmark.judge_prompt.RUBRICS`.
+        A name of :data:`benchmark.judging.prompt.RUBRICS`.
     n_items
         Most items, the first by id; 0 takes all.
     families

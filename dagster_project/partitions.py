@@ -12,7 +12,7 @@ from functools import cache
 
 import dagster as dg
 
-from benchmark.tasks import TASKS
+from benchmark.tasks.task import TASKS
 from dagster_project.corpora.registry import corpora
 from dagster_project.corpora.shards import shard_keys
 from prompts.releases.build import releases

@@ -24,8 +24,8 @@ from detectors.signal.spectra import spectral_features
 from detectors.types import CANONICAL19, SEGMENT_S, ExpertEvent, SegmentBatch, WaveformEvent
 from detectors.vocabulary import KINDS
 from prompts import words
-from prompts.captions import CAPTIONS_VERSION, caption_rows
-from prompts.facts import PageFacts, Row, page_facts
+from prompts.captions.caption import CAPTIONS_VERSION, caption_rows
+from prompts.facts.page import PageFacts, Row, page_facts
 
 PAIRS_VERSION = "1"
 """Raised whenever the row of the same two pages may differ."""

@@ -1,7 +1,7 @@
 """What may leave the storage root: the one guard in front of every way out.
 
 Signals, pictures and text of gated corpora are built and used inside the storage root and never
-copied out of it. Who copies is ``releases.export`` here, and ``benchmark.exchange`` and the command
+copied out of it. Who copies is ``releases.export`` here, and ``benchmark.asking.exchange`` and the command
 line above; which corpora are gated is the caller's to say, from the registry.
 """
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from detectors.types import SEGMENT_S
 from detectors.vocabulary import CLINICAL_BANDS, KINDS
-from prompts.finding_facts import FindingFact
+from prompts.facts.findings import FindingFact
 
 T = TypeVar("T")
 

@@ -1,6 +1,6 @@
 """Asset ``benchmark_report``: a run's numbers, worst cases and notes as one HTML file.
 
-What stands in it and how is in ``benchmark.html_report``; here tables are read, worst cases chosen,
+What stands in it and how is in ``benchmark.reports.html``; here tables are read, worst cases chosen,
 pages of open corpora rendered, and the earlier run found that it is compared with.
 """
 
@@ -12,12 +12,12 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from benchmark.exchange import write_bytes
-from benchmark.html_report import N_WORST, Case, Notes, write_html_report
-from benchmark.judge_summary import JudgeSummary
-from benchmark.result import Result, make_result
-from benchmark.scoring import BASELINES
-from benchmark.tasks import TASKS
+from benchmark.asking.exchange import write_bytes
+from benchmark.judging.summary import JudgeSummary
+from benchmark.reports.html import N_WORST, Case, Notes, write_html_report
+from benchmark.reports.result import Result, make_result
+from benchmark.scores.scoring import BASELINES
+from benchmark.tasks.task import TASKS
 from dagster_project import previews, provenance
 from dagster_project.assets.factory import Grain
 from dagster_project.assets.leakage import EVERYWHERE

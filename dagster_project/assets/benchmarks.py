@@ -14,13 +14,13 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from benchmark.answers import Item
-from benchmark.ask import grade
-from benchmark.controls import mirror_id
-from benchmark.exchange import write_items, write_pages
-from benchmark.items import SEGMENT_COLUMNS, Sources, build_items
-from benchmark.mirror import mirrored_segment
-from benchmark.tasks import TASKS
+from benchmark.asking.answers import Item
+from benchmark.asking.ask import grade
+from benchmark.asking.controls import mirror_id
+from benchmark.asking.exchange import write_items, write_pages
+from benchmark.asking.mirror import mirrored_segment
+from benchmark.tasks.items import SEGMENT_COLUMNS, Sources, build_items
+from benchmark.tasks.task import TASKS
 from dagster_project import partitions, previews, provenance
 from dagster_project.assets.factory import Grain
 from dagster_project.assets.models import stage_folder
@@ -32,7 +32,7 @@ from dagster_project.materialisation import counts, write
 from dagster_project.releasing import shards_of
 from dagster_project.resources import Workspace
 from dagster_project.tables.store import TableStore
-from prompts.facts import PageFacts
+from prompts.facts.page import PageFacts
 from training.recipes import model_recipes
 
 _ITEMS = Grain("benchmarks", ("polars", "parquet"), partitions.tasks)
@@ -149,7 +149,7 @@ def model_answers(
 @_SCORES.asset("scores", code=_CODE, deps=["model_answers"])
 def scores(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult[None]:
     """Score one model on one task, with intervals clustered by subject and its controls."""
-    from benchmark.scoring import score
+    from benchmark.scores.scoring import score
 
     task, model = _task_and_model(context)
     store = workspace.store()
@@ -193,7 +193,7 @@ def scores(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Materi
 )
 def leaderboard(workspace: Workspace) -> dg.MaterializeResult[None]:
     """Write the report over every score there is."""
-    from benchmark.report import write_report
+    from benchmark.reports.report import write_report
 
     store = workspace.store()
     found = store.partitions("scores")
@@ -276,7 +276,7 @@ def _ask_detector(
     items: list[dict[str, Any]],
     seed: int,
 ) -> list[dict[str, Any]]:
-    from benchmark.detection_scores import detector_answers
+    from benchmark.scores.detection_scores import detector_answers
 
     detector = detector_for(workspace, model)
     events: list[dict[str, Any]] = []
@@ -296,8 +296,8 @@ def _ask_language_model(
     items: list[dict[str, Any]],
     seed: int,
 ) -> list[dict[str, Any]]:
-    from benchmark.ask import ask_without_pages
-    from benchmark.models import baselines
+    from benchmark.asking.ask import ask_without_pages
+    from benchmark.asking.models import baselines
 
     weights = stage_folder(workspace, model, "stage2")
     if not weights.is_dir():

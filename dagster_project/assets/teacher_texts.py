@@ -21,18 +21,18 @@ from dagster_project.failures import translated
 from dagster_project.materialisation import counts
 from dagster_project.resources import Workspace, corpus_of
 from dagster_project.tables.store import TableStore
-from prompts.facts import with_history
-from prompts.teacher_texts import HistoryPage, counted_rows, drawn, requests_of, text_rows
+from prompts.facts.page import with_history
 from prompts.teachers.cache import CACHE_FILE
 from prompts.teachers.gateway import Gateway
 from prompts.teachers.progress import Progress
 from prompts.teachers.registry import assert_may_read, make_gateway, read_settings
-from prompts.text_check import SUPPORTED, TextKind, counted_cause
-from prompts.text_kinds import TEXT_KINDS
+from prompts.texts.check import SUPPORTED, TextKind, counted_cause
+from prompts.texts.kinds import TEXT_KINDS
+from prompts.texts.teacher_texts import HistoryPage, counted_rows, drawn, requests_of, text_rows
 
 _CODE = (
-    "prompts/teacher_texts.py",
-    "prompts/text_kinds.py",
+    "prompts/texts/teacher_texts.py",
+    "prompts/texts/kinds.py",
     "prompts/templates",
     "prompts/teachers",
 )

@@ -17,10 +17,10 @@ from dagster_project.failures import translated
 from dagster_project.materialisation import SEGMENT_HOURS, counts, write
 from dagster_project.resources import Workspace, corpus_of
 from dagster_project.tables.store import TableStore
-from prompts.facts import PageFacts, facts_of_shard
+from prompts.facts.page import PageFacts, facts_of_shard
 
 TEXT = Grain("text", ("polars", "parquet"))
-_RULE_CODE = ("prompts/captions.py", "prompts/questions.py")
+_RULE_CODE = ("prompts/captions/caption.py", "prompts/questions/items.py")
 FACT_COLUMNS = (
     "segment_id", "recording_id", "corpus", "subject_id", "split", "start_s", "channel_schema",
     "ch_names", "mask", "band_low_hz", "band_high_hz", "labels", "stage_context", "is_simulated",
@@ -43,7 +43,7 @@ def captions(
     context: dg.AssetExecutionContext, config: RuleTextConfig, workspace: Workspace
 ) -> dg.MaterializeResult[None]:
     """Write rule captions; every sentence carries the ids of what it rests on."""
-    from prompts.captions import caption_rows
+    from prompts.captions.caption import caption_rows
 
     store, shard = workspace.store(), context.partition_key
     with translated():
@@ -63,7 +63,7 @@ def questions(
     context: dg.AssetExecutionContext, config: RuleTextConfig, workspace: Workspace
 ) -> dg.MaterializeResult[None]:
     """Write rule questions with one right option and distractors the findings prove absent."""
-    from prompts.questions import question_rows
+    from prompts.questions.items import question_rows
 
     store, shard = workspace.store(), context.partition_key
     with translated():

@@ -10,7 +10,7 @@ How to use::
 
 :class:`prompts.reading.records.Claim` has the 13 fields of ``data/claims/README.md``;
 ``claim.polarity`` is ``"absent"`` for a denied finding, ``claim.span`` is where it stands. Nothing
-here knows a page: ``prompts.grounding`` compares claims with facts.
+here knows a page: ``prompts.grounding.check`` compares claims with facts.
 
 The reader is a grammar, not a model: ``tokens`` makes items, ``clauses`` cuts them into statements,
 ``statements``, ``bands`` and ``events`` read one clause each into a ``state`` that later clauses refer

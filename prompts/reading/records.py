@@ -3,7 +3,7 @@
 The 13 fields and the words allowed in them are those of the claim-extraction set
 (``data/claims/README.md``) and of ``evaluation.md`` 6.4. Here are the record and its JSON line.
 Who makes records out of text is ``prompts.reading.reader``; whether a claim is true is decided in
-``prompts.grounding``; how well they are read is scored in ``benchmark.claim_scores``.
+``prompts.grounding.check``; how well they are read is scored in ``benchmark.text.claim_scores``.
 """
 
 from __future__ import annotations

@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
-from prompts.captions import CAPTIONS_VERSION
-from prompts.narrative_template import TREND_GRADES
-from prompts.questions import QUESTIONS_VERSION
+from prompts.captions.caption import CAPTIONS_VERSION
+from prompts.questions.items import QUESTIONS_VERSION
 from prompts.releases.files import COLUMN_MEANINGS, ReleaseReport
 from prompts.releases.recipe import KINDS, SPLITS, Recipe
+from prompts.texts.narrative_template import TREND_GRADES
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"),
           (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"))  # fmt: skip

@@ -13,10 +13,10 @@ from typing import Any
 import polars as pl
 
 from prompts import words
-from prompts.narrative_template import HISTORY_LINE
-from prompts.questions import question_prompt
+from prompts.questions.items import question_prompt
 from prompts.releases.recipe import GENERAL, KINDS, Picture, Recipe
 from prompts.teachers.prompt_files import user_prompts
+from prompts.texts.narrative_template import HISTORY_LINE
 
 IMAGE_TOKEN = "<image>"
 RULES_WRITER = "rules"

@@ -12,8 +12,8 @@ from typing import Any
 
 from prompts.teachers.base import Exchange, Repair, TeacherRequest, TeacherRequestError
 from prompts.teachers.payload import assert_payload_is_clean
-from prompts.template_questions import write_question
-from prompts.template_writer import (
+from prompts.texts.template_questions import write_question
+from prompts.texts.template_writer import (
     WRITER_VERSION,
     Payload,
     write_description,

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from detectors.types import CANONICAL19, SEGMENT_S
 from detectors.vocabulary import BAND_SCHEMES, KINDS, region_of, side_of_channels
 from prompts import words
-from prompts.event_words import FOCAL_FAMILY, dipole
-from prompts.finding_facts import FindingFact
+from prompts.captions.event_words import FOCAL_FAMILY, dipole
+from prompts.facts.findings import FindingFact
 from prompts.truth.limits import ROUNDING, SLACK, Verdict, limit
 from prompts.truth.pages import Page, Pool
 from prompts.truth.phrases import Clause, Facet

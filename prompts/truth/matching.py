@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from detectors.types import CANONICAL19
 from detectors.vocabulary import KINDS, region_of
 from prompts import words
-from prompts.finding_facts import FindingFact
+from prompts.facts.findings import FindingFact
 from prompts.reading.records import Claim, Value
 from prompts.truth.facets import is_count, side_of
 from prompts.truth.limits import SLACK, limit

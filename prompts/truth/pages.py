@@ -1,6 +1,6 @@
 """A page indexed for checking, and the part of it that one sentence's ids point at.
 
-The facts themselves are in ``prompts.facts``; whether words agree with them is decided in ``facets``
+The facts themselves are in ``prompts.facts.page``; whether words agree with them is decided in ``facets``
 (closed phrasing) and ``records`` (claims read out of free text).
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from prompts.facts import EVIDENCE_COLUMNS, PageFacts
-from prompts.finding_facts import FindingFact
+from prompts.facts.findings import FindingFact
+from prompts.facts.page import EVIDENCE_COLUMNS, PageFacts
 
 EVERYTHING = frozenset({"*"})
 """The columns of a pool that no ids narrow."""

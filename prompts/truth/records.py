@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from detectors.vocabulary import CLINICAL_BANDS, NARRATOR_BANDS
 from prompts import words
-from prompts.finding_facts import FindingFact
+from prompts.facts.findings import FindingFact
 from prompts.reading.reader import read_claims, unread_clauses
 from prompts.reading.records import Claim
 from prompts.truth.facets import STAGE_CODES, leading_bands, usable_bands

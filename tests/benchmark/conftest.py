@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from benchmark.answers import Item
-from benchmark.controls import mirror_id
-from benchmark.items import Sources, build_items
+from benchmark.asking.answers import Item
+from benchmark.asking.controls import mirror_id
+from benchmark.tasks.items import Sources, build_items
 
 BANDS = ("delta", "theta", "alpha", "beta")
 YES_NO = ("present", "absent")

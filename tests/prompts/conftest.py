@@ -12,7 +12,7 @@ import pytest
 
 from detectors.types import CANONICAL19, Finding, Judgement, Measure
 from detectors.vocabulary import BAND_SCHEMES, KINDS
-from prompts.facts import PageFacts, page_facts
+from prompts.facts.page import PageFacts, page_facts
 
 sys.path.insert(0, str(Path(__file__).parent))  # importlib mode adds no path for helpers beside it
 

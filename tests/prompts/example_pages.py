@@ -11,7 +11,7 @@ from typing import Any
 
 from detectors.types import CANONICAL19, Finding, Measure
 from detectors.vocabulary import BAND_SCHEMES
-from prompts.facts import PageFacts
+from prompts.facts.page import PageFacts
 
 Plant = Callable[..., PageFacts]
 

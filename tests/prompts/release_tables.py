@@ -9,9 +9,9 @@ from typing import Any
 import polars as pl
 from PIL import Image
 
-from prompts.captions import caption_rows
-from prompts.facts import facts_of_shard
-from prompts.questions import question_rows
+from prompts.captions.caption import caption_rows
+from prompts.facts.page import facts_of_shard
+from prompts.questions.items import question_rows
 from prompts.releases.rows import ShardTables
 
 Tables = Callable[[int], dict[str, pl.DataFrame]]

@@ -31,7 +31,7 @@ from prompts.counterfactuals import (
     tells,
     text_key,
 )
-from prompts.facts import PageFacts
+from prompts.facts.page import PageFacts
 
 N_PAGES = int(os.environ.get("NEUROGLOSS_COUNTERFACTUAL_PAGES", "100"))
 """Pages of the mirror test; 400 is the whole size."""

@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 import pytest
 
-from benchmark.detector_pages import PageSettings, made_samples
-from benchmark.grounding_pages import facts_of_batch
+from benchmark.detectors.pages import PageSettings, made_samples
 from benchmark.planted.planting import Planted
+from benchmark.text.grounding_pages import facts_of_batch
 from detectors.vocabulary import KINDS
-from prompts.captions import Caption, write_caption
-from prompts.facts import PageFacts
-from prompts.finding_facts import FindingFact
-from prompts.grounding import check_grounding
+from prompts.captions.caption import Caption, write_caption
+from prompts.facts.findings import FindingFact
+from prompts.facts.page import PageFacts
+from prompts.grounding.check import check_grounding
 
 log = logging.getLogger(__name__)
 

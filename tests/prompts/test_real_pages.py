@@ -18,13 +18,13 @@ from detectors.rules import rule_findings
 from detectors.signal.spatial import spatial_features
 from detectors.signal.spectra import spectral_features
 from detectors.types import RuleResult
-from prompts.captions import write_caption
-from prompts.facts import PageFacts, facts_of_shard, with_history
-from prompts.grounding import check_grounding
-from prompts.questions import write_questions
-from prompts.teacher_texts import text_rows
+from prompts.captions.caption import write_caption
+from prompts.facts.page import PageFacts, facts_of_shard, with_history
+from prompts.grounding.check import check_grounding
+from prompts.questions.items import write_questions
 from prompts.teachers.registry import make_gateway
-from prompts.text_kinds import TEXT_KINDS
+from prompts.texts.kinds import TEXT_KINDS
+from prompts.texts.teacher_texts import text_rows
 
 
 @pytest.fixture(scope="module", params=["eegmat", "sleep-edfx"])

@@ -18,13 +18,13 @@ from detectors.signal.spatial import spatial_features
 from detectors.signal.spectra import spectral_features
 from detectors.types import CANONICAL19, N_TIMES, SFREQ_HZ
 from detectors.vocabulary import BAND_SCHEMES
-from prompts.captions import write_caption
-from prompts.facts import PageFacts, facts_of_shard, with_history
-from prompts.narrative_template import narrative_template
-from prompts.question_types import drafts
-from prompts.teacher_texts import text_rows
+from prompts.captions.caption import write_caption
+from prompts.facts.page import PageFacts, facts_of_shard, with_history
+from prompts.questions.types import drafts
 from prompts.teachers.registry import make_gateway
-from prompts.text_kinds import TEXT_KINDS
+from prompts.texts.kinds import TEXT_KINDS
+from prompts.texts.narrative_template import narrative_template
+from prompts.texts.teacher_texts import text_rows
 
 RHYTHMS_HZ = (2.0, 6.0, 10.0, 12.5, 20.0, 40.0, 60.0)
 """One in every band of both schemes, and one where the schemes disagree."""

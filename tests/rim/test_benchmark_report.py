@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 import yaml
 
-from benchmark.answers import Item, Reply, answer_row
-from benchmark.ask import grade
-from benchmark.items import Sources, build_items
-from benchmark.scoring import score
-from benchmark.tasks import TASKS
+from benchmark.asking.answers import Item, Reply, answer_row
+from benchmark.asking.ask import grade
+from benchmark.scores.scoring import score
+from benchmark.tasks.items import Sources, build_items
+from benchmark.tasks.task import TASKS
 from dagster_project.assets.benchmark_report import (
     answer_score,
     benchmark_report,

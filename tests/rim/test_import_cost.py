@@ -31,7 +31,7 @@ def test_definitions_import_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     "module",
     ["dagster_project.corpora.registry", "dagster_project.tables.store", "prompts.releases.build",
-     "training.recipes", "benchmark.tasks", "detectors.rules"],
+     "training.recipes", "benchmark.tasks.task", "detectors.rules"],
 )  # fmt: skip
 def test_rooms_below_the_rim_run_without_dagster(module: str) -> None:
     assert loaded_after(f"import {module}", ("dagster",)) == set()

@@ -13,7 +13,7 @@ import pytest
 from dagster_project.checks import SHARD_ASSETS
 from dagster_project.resources import Workspace
 from dagster_project.tables.registry import TABLES
-from prompts.text_kinds import TEXT_KINDS
+from prompts.texts.kinds import TEXT_KINDS
 
 RunJob = Callable[..., dg.ExecuteInProcessResult]
 

@@ -15,8 +15,8 @@ from dagster_project.build import build_definitions
 from dagster_project.resources import Workspace
 from prompts.teachers.cache import CACHE_FILE
 from prompts.teachers.registry import read_settings
-from prompts.text_check import SUPPORTED
-from prompts.text_kinds import TEXT_KINDS
+from prompts.texts.check import SUPPORTED
+from prompts.texts.kinds import TEXT_KINDS
 from tests.prompts.teachers.fault_plan import FaultPlan
 from tests.prompts.teachers.fault_server import FaultServer
 

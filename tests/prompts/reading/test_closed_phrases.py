@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.claim_scores import LEVELS, match_counts
+from benchmark.text.claim_scores import LEVELS, match_counts
 from detectors.types import Finding, Measure
 from detectors.vocabulary import KINDS
-from prompts.captions import write_caption
-from prompts.facts import PageFacts
-from prompts.questions import write_questions
+from prompts.captions.caption import write_caption
+from prompts.facts.page import PageFacts
+from prompts.questions.items import write_questions
 from prompts.reading.reader import read_claims
 from prompts.reading.records import Claim
 

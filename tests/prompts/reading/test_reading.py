@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.claim_scores import ClaimScores, load_texts, score_reader
+from benchmark.text.claim_scores import ClaimScores, load_texts, score_reader
 from prompts.reading.reader import read_claims, unread_clauses
 from prompts.reading.records import FIELDS, Claim, ClaimError, claim_from_json, claim_to_json
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from prompts.facts import PageFacts
-from prompts.narrative_template import narrative_template
-from prompts.narratives import NARRATIVES
+from prompts.facts.page import PageFacts
 from prompts.teachers.base import TeacherRequest
 from prompts.teachers.prompt_files import load_prompt
+from prompts.texts.narrative_template import narrative_template
+from prompts.texts.narratives import NARRATIVES
 from tests.prompts.teachers.wire import KEY, KEY_ENV
 
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from detectors.types import CANONICAL19
 from detectors.vocabulary import KINDS
-from prompts.facts import PageFacts
-from prompts.narrative_template import narrative_template
+from prompts.facts.page import PageFacts
 from prompts.teachers.payload import RULES, PayloadError, assert_payload_is_clean
+from prompts.texts.narrative_template import narrative_template
 
 GROUPS = ("page", "spectrum", "energy", "findings", "judgements", "bands", "tiers")
 LEAVES = sorted(set(RULES) - set(GROUPS))

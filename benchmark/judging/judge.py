@@ -1,0 +1,364 @@
+"""A language model as judge of free text: rubrics, repeats, planted errors, pairs in both orders.
+
+It asks through the teachers' gateway, so every reply is structured, cached, capped, and may be sent
+as a batch. A judge of the family that wrote the training text is refused: it prefers its own words
+(``evaluation.md`` 6.5, rules 4 and 8). Prompts are in ``judging/prompt.py``, planted errors in
+``judging/controls.py``, the numbers kept in ``judging/summary.py``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmark.errors import BenchmarkError
+from benchmark.judging.agreement import krippendorff_alpha, same_share
+from benchmark.judging.controls import Planted, planted
+from benchmark.judging.prompt import PAIR, Rubric, assert_may_be_judged, rubric
+from benchmark.judging.summary import AxisScore, JudgeSummary, PlantedScore
+from benchmark.scores.intervals import Floats, mean_interval
+from prompts.teachers.base import Outcome, Task, TeacherRequest
+from prompts.teachers.gateway import Gateway
+
+N_REPEATS = 3
+"""Times each text is judged (``evaluation.md`` 6.5, rule 4)."""
+FAMILIES: tuple[tuple[str, str], ...] = (
+    (r"gpt|chatgpt|o[134](?:-|$)|davinci", "openai"),
+    (r"gemini|gemma|medgemma|palm", "google"),
+    (r"claude", "anthropic"),
+    (r"qwen|qwq|qvq", "qwen"),
+    (r"llama|llava|vicuna", "llama"),
+    (r"mistral|mixtral|magistral|ministral|pixtral", "mistral"),
+    (r"deepseek", "deepseek"),
+    (r"phi-?\d", "phi"),
+    (r"grok", "xai"),
+    (r"glm|chatglm", "zhipu"),
+    (r"kimi|moonshot", "moonshot"),
+    (r"internlm|internvl", "internlm"),
+    (r"command|aya", "cohere"),
+    (r"nemotron", "nvidia"),
+)
+"""First words of a model's name, after any folder, and its family."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One answer to be judged.
+
+    Parameters
+    ----------
+    item_id, subject_id, segment_id
+        Which item; never sent.
+    question, reference, answer
+        Words that are sent.
+    is_gated
+        Its corpus' rows may not be sent to a hosted judge.
+    """
+
+    item_id: str
+    subject_id: str
+    segment_id: str
+    question: str
+    reference: str
+    answer: str
+    is_gated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PairVerdict:
+    """One pair of answers judged in both orders.
+
+    Parameters
+    ----------
+    item_id
+        Which item.
+    winner
+        ``one``, ``other`` or ``tie``; a verdict that changes with the order is a tie.
+    is_consistent
+        Whether both orders gave the same winner.
+    """
+
+    item_id: str
+    winner: str
+    is_consistent: bool
+
+
+def family_of(teacher_id: str, families: Mapping[str, str] | None = None) -> str:
+    """Return the family of a writer or judge by its id in the ``teacher`` column.
+
+    Parameters
+    ----------
+    teacher_id
+        ``provider:model`` or ``template@<version>``.
+    families
+        Families of models the table does not know, by id.
+
+    Raises
+    ------
+    BenchmarkError
+        If the family is not known: then nobody can say that it differs.
+    """
+    if families and teacher_id in families:
+        return families[teacher_id]
+    if teacher_id.startswith("template@"):
+        return "template"
+    model = teacher_id.partition(":")[2].lower().rpartition("/")[2]
+    found = next((name for start, name in FAMILIES if re.match(start, model)), "")
+    if not found:
+        raise BenchmarkError(
+            f"the family of {teacher_id!r} is not known; name it in families, such as "
+            f"{{{teacher_id!r}: 'its-maker'}}"
+        )
+    return found
+
+
+def assert_other_family(
+    judge: str, writers: Iterable[str], families: Mapping[str, str] | None = None
+) -> str:
+    """Refuse a judge of the family of any writer.
+
+    Parameters
+    ----------
+    judge
+        The judge's teacher id.
+    writers
+        Values of the ``teacher`` column of the rows the model was trained on.
+    families
+        As in :func:`family_of`.
+
+    Returns
+    -------
+    str
+        The judge's family.
+
+    Raises
+    ------
+    BenchmarkError
+        If a family is shared or unknown, or no writer is named.
+    """
+    named = sorted(set(writers))
+    if not named or not all(named):
+        raise BenchmarkError(
+            "rows without a teacher do not say who wrote them, so no judge can be cleared; take the "
+            "teacher column of the rows the model was trained on"
+        )
+    family = family_of(judge, families)
+    for writer in named:
+        if family_of(writer, families) == family:
+            raise BenchmarkError(
+                f"judge {judge!r} is of family {family!r}, which wrote the training text "
+                f"({writer!r}); take a judge of another family"
+            )
+    return family
+
+
+def judge(
+    gateway: Gateway,
+    answers: Sequence[Judged],
+    *,
+    model: str,
+    writers: Iterable[str],
+    name: str = "five-axes",
+    n_repeats: int = N_REPEATS,
+    seed: int = 0,
+    families: Mapping[str, str] | None = None,
+) -> JudgeSummary:
+    """Judge one model's answers, and first of all the judge itself with planted errors.
+
+    Parameters
+    ----------
+    gateway
+        Road to the judge.
+    answers
+        What is judged; the references serve for the planted errors.
+    model
+        Whose answers they are.
+    writers
+        Values of the ``teacher`` column of the rows the model was trained on.
+    name
+        Rubric.
+    n_repeats
+        Times each text is judged.
+    seed
+        Of planted errors and intervals.
+    families
+        As in :func:`family_of`.
+
+    Raises
+    ------
+    BenchmarkError
+        If the judge's family wrote the text, there is nothing to judge, or a text may not leave.
+    TeacherError
+        As the gateway raises it: no key, spend cap, gated corpus.
+    """
+    if not answers or n_repeats < 1:
+        raise BenchmarkError(
+            f"{len(answers)} answers judged {n_repeats} times; give at least one of each"
+        )
+    writers = tuple(sorted(set(writers)))
+    family = assert_other_family(gateway.teacher_id, writers, families)
+    how = rubric(name)
+    by_id = {a.item_id: a for a in answers}
+    pairs = planted({a.item_id: a.reference for a in answers}, seed=seed)
+    tasks = [*_answer_tasks(how, answers, n_repeats), *_planted_tasks(how, pairs, by_id, n_repeats)]
+    outcomes = {o.task.tag: o for o in gateway.outcomes(tasks)}
+    given = {axis: _grades(how, axis, answers, outcomes, n_repeats) for axis in how.axes}
+    rows = tuple(_axis(axis, grades, answers, seed) for axis, grades in given.items())
+    total = np.sum(list(given.values()), axis=0)
+    if len(how.axes) > 1:
+        rows = (*rows, _axis("sum", total, answers, seed))
+    return JudgeSummary(
+        model=model,
+        judge=gateway.teacher_id,
+        judge_family=family,
+        writers=writers,
+        prompt=how.name,
+        prompt_hash=how.prompt_hash,
+        n_repeats=n_repeats,
+        n_dropped=sum(o.reply is None for o in outcomes.values()),
+        cost_usd=_paid(outcomes.values()),
+        rows=rows,
+        planted=_planted_scores(how, pairs, outcomes, n_repeats),
+        agreement=_repeat_agreement(total),
+    )
+
+
+def judge_pairs(
+    gateway: Gateway,
+    one: Sequence[Judged],
+    other: Sequence[Judged],
+    *,
+    writers: Iterable[str],
+    families: Mapping[str, str] | None = None,
+) -> tuple[PairVerdict, ...]:
+    """Ask which of two answers is better, in both orders; ties are allowed.
+
+    Items whose reply was dropped in either order are left out.
+
+    Raises
+    ------
+    BenchmarkError
+        As :func:`judge`, and where the two are not about the same items.
+    """
+    if [a.item_id for a in one] != [b.item_id for b in other]:
+        raise BenchmarkError("the two models' answers are not about the same items in one order")
+    assert_other_family(gateway.teacher_id, writers, families)
+    tasks = []
+    for a, b in zip(one, other, strict=True):
+        for order, (first, second) in (("forward", (a, b)), ("back", (b, a))):
+            texts = {"first": first.answer, "second": second.answer}
+            tasks.append(_task(PAIR, f"pair|{order}|{a.item_id}", a, texts, 0))
+    outcomes = {o.task.tag: o for o in gateway.outcomes(tasks)}
+    verdicts = []
+    for a in one:
+        told = [_points(PAIR, outcomes[f"pair|{o}|{a.item_id}"]) for o in ("forward", "back")]
+        if None in told:
+            continue
+        forward, back = (t["better"] for t in told if t is not None)
+        is_consistent = forward == -back
+        winner = {1.0: "one", -1.0: "other", 0.0: "tie"}[forward] if is_consistent else "tie"
+        verdicts.append(PairVerdict(a.item_id, winner, is_consistent))
+    return tuple(verdicts)
+
+
+def _answer_tasks(how: Rubric, answers: Sequence[Judged], n_repeats: int) -> Iterator[Task]:
+    for a in answers:
+        for n in range(n_repeats):
+            yield _task(how, f"answer|{n}|{a.item_id}", a, {"candidate": a.answer}, n)
+
+
+def _planted_tasks(
+    how: Rubric, pairs: Sequence[Planted], by_id: Mapping[str, Judged], n_repeats: int
+) -> Iterator[Task]:
+    # a true text that several errors are planted in is asked about once
+    seen: set[str] = set()
+    for pair in pairs:
+        item = by_id[pair.item_id]
+        for n in range(n_repeats):
+            tags = {f"true|{n}|{pair.item_id}": pair.true}
+            tags[f"false|{pair.kind}|{n}|{pair.item_id}"] = pair.false
+            for tag, words in tags.items():
+                if tag not in seen:
+                    seen.add(tag)
+                    yield _task(how, tag, item, {"candidate": words}, n)
+
+
+def _task(how: Rubric, tag: str, item: Judged, texts: Mapping[str, str], seed: int) -> Task:
+    sent = {"question": item.question, "reference": item.reference, **texts}
+    for words in sent.values():
+        assert_may_be_judged(words, (item.item_id, item.subject_id, item.segment_id))
+    request = TeacherRequest(how.prompt(**sent), {}, item.is_gated, seed)
+    return Task(request, how.fault, tag)
+
+
+def _paid(outcomes: Iterable[Outcome]) -> float:
+    """Add up money; equal requests, as for an answer that is its reference, are paid once."""
+    return sum({o.task.request.payload_hash: o.cost_usd for o in outcomes}.values())
+
+
+def _points(how: Rubric, outcome: Outcome) -> dict[str, float] | None:
+    return None if outcome.reply is None else how.scores(outcome.reply.data)
+
+
+def _grades(
+    how: Rubric, axis: str, answers: Sequence[Judged], outcomes: Mapping[str, Outcome], n: int
+) -> Floats:
+    """Return grades of shape (n_items, n_repeats), NaN where a reply was dropped."""
+    grades = np.full((len(answers), n), np.nan)
+    for i, answer in enumerate(answers):
+        for repeat in range(n):
+            points = _points(how, outcomes[f"answer|{repeat}|{answer.item_id}"])
+            if points is not None:
+                grades[i, repeat] = points[axis]
+    return grades
+
+
+def _axis(axis: str, grades: Floats, answers: Sequence[Judged], seed: int) -> AxisScore:
+    graded = np.flatnonzero(np.isfinite(grades).any(axis=1))
+    if not graded.size:
+        raise BenchmarkError("the judge gave no reply that fits; look at the causes it was dropped")
+    subjects = [answers[i].subject_id for i in graded.tolist()]
+    means = np.nanmean(grades[graded], axis=1)
+    found = mean_interval(subjects, means.tolist(), seed=seed)
+    spread = float(np.mean(np.nanstd(grades[graded], axis=1)))
+    return AxisScore(
+        axis=axis, value=found.value, low=found.low, high=found.high, spread=spread,
+        n_items=graded.size, n_subjects=found.n_subjects,
+    )  # fmt: skip
+
+
+def _planted_scores(
+    how: Rubric, pairs: Sequence[Planted], outcomes: Mapping[str, Outcome], n_repeats: int
+) -> tuple[PlantedScore, ...]:
+    """Count pairs whose false text scores lower on average; a dropped reply is not noticed."""
+    counts: dict[str, list[int]] = {}
+    for pair in pairs:
+        true = _mean(how, outcomes, [f"true|{n}|{pair.item_id}" for n in range(n_repeats)])
+        tags = [f"false|{pair.kind}|{n}|{pair.item_id}" for n in range(n_repeats)]
+        false = _mean(how, outcomes, tags)
+        entry = counts.setdefault(pair.kind, [0, 0, 0])
+        entry[0] += 1
+        entry[1] += false < true
+        entry[2] += false == true
+    return tuple(
+        PlantedScore(kind=kind, n=n, n_lower=lower, n_tied=tied)
+        for kind, (n, lower, tied) in counts.items()
+    )
+
+
+def _mean(how: Rubric, outcomes: Mapping[str, Outcome], tags: Sequence[str]) -> float:
+    told = [_points(how, outcomes[tag]) for tag in tags]
+    sums = [sum(points.values()) for points in told if points is not None]
+    return float(np.mean(sums)) if sums else float("nan")
+
+
+def _repeat_agreement(total: Floats) -> dict[str, float]:
+    """Return how far the repeats agree; void statistics are left out."""
+    found = {
+        "alpha over repeats (Krippendorff, interval)": krippendorff_alpha(total),
+        "share of items judged the same in every repeat": same_share(total),
+    }
+    return {name: value for name, value in found.items() if np.isfinite(value)}

@@ -1,0 +1,169 @@
+"""The result file: every key of ``result.json`` with its meaning, strict in both directions.
+
+What makes a score trusted is stored with it: task versions, a hash over items, prompts and targets,
+seeds, library versions, how many answers could not be read (``engine.md`` E). There is no time and
+no machine name in it, so the same scores give the same bytes. Words and plots are in ``reports/report.py``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from benchmark.scores.intervals import LEVEL, N_DRAWS
+from benchmark.scores.scoring import BASELINES, chance_level
+from benchmark.tasks.registry import unknown
+from benchmark.tasks.task import TASKS, Row, items_hash
+
+DISCLAIMER = "Research software, not a medical device."
+
+LIBRARIES = (
+    "numpy", "polars", "pyarrow", "rouge-score", "nltk", "torch", "transformers", "onnxruntime",
+    "scipy", "timescoring",
+)  # fmt: skip
+"""Libraries whose version can move a score."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class TaskResult(_Strict):
+    """What one task is and what its items are."""
+
+    version: str = Field(description="raised whenever scores can move")
+    fingerprint: str = Field(description="hash of prompt, parser kind and answer length")
+    items_sha256: str = Field(description="hash over items, prompts and targets")
+    prompt: str = Field(description="template of the text shown")
+    max_new_tokens: int = Field(description="longest answer read")
+    primary_metric: str = Field(description="the endpoint named beforehand")
+    n_items: int = Field(description="items asked")
+    n_simulated_items: int = Field(description="items whose page is simulated")
+    n_subjects: int = Field(description="subjects they come from, all of the test split")
+    items_per_corpus: dict[str, int] = Field(description="items by corpus")
+    chance: float | None = Field(description="accuracy of uniform guessing; null for open tasks")
+
+
+class ScoreResult(_Strict):
+    """One row of table ``scores``."""
+
+    task: str
+    model: str
+    control: str
+    metric: str
+    value: float | None = Field(description="point estimate; null where it is void")
+    ci_low: float | None = Field(description="lower edge of the interval; null with one subject")
+    ci_high: float | None
+    n_items: int
+    n_subjects: int
+    n_unparsed: int = Field(description="unread answers, counted as wrong")
+    note: str
+
+
+class Environment(_Strict):
+    """What the numbers were computed with."""
+
+    python: str
+    libraries: dict[str, str] = Field(description="installed versions; absent ones left out")
+
+
+class Result(_Strict):
+    """The whole file."""
+
+    schema_version: int = 1
+    disclaimer: str = DISCLAIMER
+    level: float = Field(description="of the intervals, percentile bootstrap over subjects")
+    n_draws: int = Field(description="bootstrap draws")
+    seeds: dict[str, int] = Field(description="of controls and of scores")
+    tasks: dict[str, TaskResult]
+    scores: list[ScoreResult]
+    environment: Environment
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the numbers, whatever they were computed with."""
+        numbers = self.model_dump_json(exclude={"environment"})
+        return hashlib.sha256(numbers.encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Return the text of ``result.json``."""
+        return self.model_dump_json(indent=1) + "\n"
+
+
+def make_result(
+    scores: Sequence[Row], items: Mapping[str, Sequence[Row]], seeds: Mapping[str, int]
+) -> Result:
+    """Gather scores and what they stand on.
+
+    Parameters
+    ----------
+    scores
+        Rows of table ``scores``; a baseline scored beside several models may come several times
+        and is kept once.
+    items
+        Rows of table ``benchmark_items`` by task.
+    seeds
+        Seeds by what they were used for.
+
+    Raises
+    ------
+    KeyError
+        If a task is not registered.
+    """
+    seen: dict[str, ScoreResult] = {}
+    for row in sorted(scores, key=_score_order):
+        entry = ScoreResult(**{**row, "value": _number(row["value"])})
+        seen.setdefault(entry.model_dump_json(), entry)
+    return Result(
+        level=LEVEL,
+        n_draws=N_DRAWS,
+        seeds=dict(sorted(seeds.items())),
+        tasks={name: _task_result(name, items[name]) for name in sorted(items)},
+        scores=list(seen.values()),
+        environment=Environment(python=platform.python_version(), libraries=_versions()),
+    )
+
+
+def _score_order(row: Row) -> tuple[Any, ...]:
+    is_baseline = row["model"] in BASELINES
+    return (row["task"], is_baseline, row["model"], row["control"] != "none", row["control"],
+            row["metric"])  # fmt: skip
+
+
+def _number(value: float) -> float | None:
+    return float(value) if value == value else None  # NaN is no JSON number
+
+
+def _task_result(name: str, items: Sequence[Row]) -> TaskResult:
+    if name not in TASKS:
+        raise KeyError(unknown("task", name, tuple(TASKS)))
+    task = TASKS[name]
+    corpora = sorted(row["corpus"] for row in items)
+    return TaskResult(
+        version=task.version,
+        fingerprint=task.fingerprint,
+        items_sha256=items_hash(task, items),
+        prompt=task.prompt,
+        max_new_tokens=task.max_new_tokens,
+        primary_metric=task.primary_metric,
+        n_items=len(items),
+        n_simulated_items=sum(bool(row["is_simulated"]) for row in items),
+        n_subjects=len({row["subject_id"] for row in items}),
+        items_per_corpus={corpus: corpora.count(corpus) for corpus in dict.fromkeys(corpora)},
+        chance=chance_level(items) if task.kind == "choice" and items else None,
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

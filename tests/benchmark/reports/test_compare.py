@@ -1,0 +1,153 @@
+"""Two runs: what is compared, what is set aside, and what the tests say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmark.asking.answers import Item, Reply, answer_row
+from benchmark.asking.ask import ask_without_pages, grade
+from benchmark.asking.models import Majority
+from benchmark.errors import BenchmarkError
+from benchmark.reports.compare import compare_runs, comparison_markdown, holm, mcnemar_p, read_run
+from benchmark.reports.report import write_report
+from benchmark.scores.bench import bench_scoring
+from benchmark.scores.scoring import score
+from benchmark.tasks.task import TASKS
+from dagster_project.cli import main
+
+Rows = Callable[[str], list[dict[str, Any]]]
+Said = Callable[[dict[str, Any]], str]
+
+
+def _run(
+    folder: Path, items: dict[str, list[dict[str, Any]]], said: Said, model: str = "m"
+) -> Path:
+    rows, answers = [], []
+    for name, asked in items.items():
+        task = TASKS[name]
+        mine = [
+            answer_row(task.kind, Item.from_row(r), Reply(said(r)), model, "none") for r in asked
+        ]
+        if task.kind == "choice":
+            mine += ask_without_pages(Majority("A"), task, [Item.from_row(r) for r in asked])
+        rows += score(task, asked, mine)
+        answers += grade(task, asked, mine)
+    write_report(folder, rows, items, answers=answers)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(rows_of: Rows, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A run that is always wrong or silent, and one that is always right."""
+    home = tmp_path_factory.mktemp("runs")
+    items = {name: rows_of(name) for name in ("mcq", "caption", "waveform_boxes")}
+    bad = _run(home / "bad", items, lambda r: "hm" if r["task"] != "waveform_boxes" else "[]")
+    return bad, _run(home / "good", items, lambda r: r["answer"])
+
+
+def test_a_better_model_is_seen_and_boxes_are_set_aside(runs: tuple[Path, Path]) -> None:
+    found = compare_runs(read_run(runs[0]), read_run(runs[1]))
+    assert (found.model_a, found.model_b) == ("m", "m")
+    assert {t.task: (t.verdict, t.value_b) for t in found.tests} == {
+        "mcq": ("B is higher", 1.0), "caption": ("B is higher", 100.0),
+    }  # fmt: skip
+    by_task = {t.task: t for t in found.tests}
+    mcq = by_task["mcq"]
+    assert (mcq.gap.value, mcq.n_unparsed_a, mcq.n_unparsed_b) == (1.0, mcq.n_items, 0)
+    assert mcq.p_mcnemar is None  # several items per subject
+    assert set(found.set_aside) == {"waveform_boxes"}
+    assert not found.differences
+
+
+def test_swapping_the_runs_turns_the_difference_round(runs: tuple[Path, Path]) -> None:
+    a, b = (read_run(folder) for folder in runs)
+    forth, back = compare_runs(a, b), compare_runs(b, a)
+    for one, other in zip(forth.tests, back.tests, strict=True):
+        assert one.gap.value == -other.gap.value
+        assert one.p_permutation == other.p_permutation
+        assert other.verdict == "B is lower"
+
+
+def test_runs_of_other_items_are_set_aside(rows_of: Rows, tmp_path: Path) -> None:
+    items = {"mcq": rows_of("mcq")}
+    fewer = {"mcq": items["mcq"][:-1]}
+    a, b = _run(tmp_path / "a", items, lambda r: "A"), _run(tmp_path / "b", fewer, lambda r: "A")
+    found = compare_runs(read_run(a), read_run(b))
+    assert found.tests == ()
+    assert found.set_aside == {"mcq": "other items, prompts or targets"}
+
+
+def test_two_models_alike_show_no_difference(rows_of: Rows, tmp_path: Path) -> None:
+    items = {"mcq": rows_of("mcq")}
+    run = read_run(_run(tmp_path / "a", items, lambda r: "A"))
+    found = compare_runs(run, run, model_b="majority")
+    assert [(t.gap.value, t.p_holm, t.verdict) for t in found.tests] == [
+        (0.0, 1.0, "no difference is shown")
+    ]
+
+
+@pytest.mark.parametrize("fault", ["no folder", "no answers", "broken", "unknown", "same"])
+def test_what_cannot_be_compared_is_told(
+    runs: tuple[Path, Path], tmp_path: Path, fault: str
+) -> None:
+    good = read_run(runs[1])
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "result.json").write_bytes((runs[1] / "result.json").read_bytes())
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "result.json").write_text('{"schema_version": 1, "extra": 0}')
+    acts: dict[str, tuple[Callable[[], object], str]] = {
+        "no folder": (lambda: read_run(tmp_path / "none"), "no benchmark run"),
+        "no answers": (lambda: read_run(tmp_path / "half"), "no answers.parquet"),
+        "broken": (lambda: read_run(tmp_path / "broken"), "no result this version reads"),
+        "unknown": (lambda: compare_runs(good, good, model_b="mm"), "did you mean 'm'"),
+        "same": (lambda: compare_runs(good, good), "name two models"),
+    }
+    act, said = acts[fault]
+    with pytest.raises(BenchmarkError, match=said):
+        act()
+
+
+def test_the_command_prints_markdown_or_json(
+    runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["benchmark", "compare", *map(str, runs)]
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert shown == comparison_markdown(compare_runs(*map(read_run, runs)))
+    assert "| mcq | accuracy | 0.0 | 100.0 | +100.0 |" in shown
+    assert main([*arguments, "--json"]) == 0
+    assert {t["task"] for t in json.loads(capsys.readouterr().out)["tests"]} == {"mcq", "caption"}
+    assert main(["benchmark", "compare", "nowhere", str(runs[0])]) == 2
+    assert "no benchmark run" in capsys.readouterr().err
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_never_lowers_a_p_and_keeps_the_order(p_values: list[float]) -> None:
+    corrected = holm(p_values)
+    assert all(p <= q <= 1 for p, q in zip(p_values, corrected, strict=True))
+    assert min(corrected) == min(1.0, len(p_values) * min(p_values))
+    pairs = sorted(zip(p_values, corrected, strict=True))
+    assert [q for _, q in pairs] == sorted(corrected)
+
+
+@pytest.mark.parametrize(("wins", "losses"), [(0, 0), (5, 0), (3, 9), (10, 10)])
+def test_mcnemar_equals_the_exact_binomial_test(wins: int, losses: int) -> None:
+    from scipy.stats import binomtest
+
+    n = wins + losses
+    expected = binomtest(wins, n).pvalue if n else 1.0
+    assert mcnemar_p([1.0] * wins + [-1.0] * losses + [0.0] * 4) == pytest.approx(expected)
+
+
+def test_scoring_is_timed_and_a_slow_one_is_a_miss() -> None:
+    found = bench_scoring(60)
+    assert min(found.choice_s, found.text_s) > 0
+    slow = type(found)(n_answers=10, choice_s=0.001, text_s=10.0)
+    assert [miss.split(":")[0] for miss in slow.misses()] == ["text"]
