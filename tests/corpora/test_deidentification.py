@@ -51,10 +51,9 @@ from detectors.rules import rule_findings
 from detectors.signal.spatial import spatial_features
 from detectors.signal.spectra import spectral_features
 from detectors.types import CANONICAL19, RuleResult
-from prompts.captions import caption_rows
-from prompts.facts import facts_of_shard, with_history
-from prompts.questions import question_rows
-from prompts.teacher_texts import text_rows
+from prompts.captions.caption import caption_rows
+from prompts.facts.page import facts_of_shard, with_history
+from prompts.questions.items import question_rows
 from prompts.teachers.base import Exchange, TeacherRequest
 from prompts.teachers.cache import TeacherCache
 from prompts.teachers.gateway import Gateway
@@ -62,7 +61,8 @@ from prompts.teachers.limits import Limits
 from prompts.teachers.prices import Budget, Price
 from prompts.teachers.settings import GatewaySettings
 from prompts.teachers.template import TemplateProvider
-from prompts.text_kinds import TEXT_KINDS
+from prompts.texts.kinds import TEXT_KINDS
+from prompts.texts.teacher_texts import text_rows
 
 SFREQ_HZ = 250
 PAGES = 4

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.page_reference import plot_box, psnr_db, reference_traces
+from benchmark.engine.page_reference import plot_box, psnr_db, reference_traces
 from detectors.montage import LB18_NAMES
 from detectors.pages.geometry import PAGE_STYLES, page_geometry, page_montage
 from detectors.pages.overlay import PageBox, draw_boxes
