@@ -21,6 +21,7 @@ from benchmark.text.claim_scores import (
 )
 from benchmark.text.gateway import GatewayFigures, bench_gateway, gateway_tables
 from benchmark.text.grounding import GroundingScores, grounding_tables, score_grounding
+from benchmark.text.teachers import TeacherAsked, TeacherFigures, bench_teacher, teacher_tables
 from prompts.reading.reader import read_claims
 from prompts.reading.records import claim_to_json
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 PARTS = {
     "claims": "--claims FILE: precision and recall of the claim reader on labelled texts",
     "gateway": "--gateway ROWS: replies a second at a fixed latency, and memory over so many rows",
+    "teacher": "--teacher FILE: what becomes of a real teacher's replies, accepted, repaired, dropped",
     "grounding": "--grounding PAGES: whether the check tells true from false on planted pages, and speeds",
 }
 """Parts of the benchmark and the option that asks for each."""
@@ -44,11 +46,12 @@ class TextReport:
     claims: ClaimScores | None = None
     grounding: GroundingScores | None = None
     gateway: GatewayFigures | None = None
+    teacher: TeacherFigures | None = None
     notes: list[str] = field(default_factory=list)
 
     def misses(self) -> list[str]:
         """Return every figure below its floor."""
-        parts = (self.claims, self.grounding, self.gateway)
+        parts = (self.claims, self.grounding, self.gateway, self.teacher)
         return [miss for part in parts if part for miss in part.misses()]
 
     def to_json(self) -> dict[str, Any]:
@@ -60,6 +63,8 @@ class TextReport:
             written["grounding"] = self.grounding.to_json()
         if self.gateway:
             written["gateway"] = self.gateway.to_json()
+        if self.teacher:
+            written["teacher"] = self.teacher.to_json()
         return written
 
 
@@ -68,6 +73,7 @@ def bench_text(
     claims: Path | None = None,
     grounding: int | None = None,
     gateway: int | None = None,
+    teacher: TeacherAsked | None = None,
     seed: int = 0,
 ) -> TextReport:
     """Measure the parts that are asked for.
@@ -80,6 +86,8 @@ def bench_text(
         Number of planted pages the check is measured on, or None.
     gateway
         Number of rows the gateway's memory is measured on, or None.
+    teacher
+        Which teacher is asked about what, or None.
     seed
         Of the bootstrap, and of planted pages.
 
@@ -88,13 +96,14 @@ def bench_text(
     BenchmarkError
         If a file cannot be read.
     """
-    if claims is None and grounding is None and gateway is None:
+    if claims is None and grounding is None and gateway is None and teacher is None:
         return TextReport(notes=[f"bench text measures: {what}" for what in PARTS.values()])
     scores = score_reader(load_texts(claims), read_claims, seed=seed) if claims else None
     note = "Matched cumulatively: type, label and band, polarity, value, place, time."
     grounded = score_grounding(grounding, seed=seed) if grounding else None
     figures = bench_gateway(n_rows=gateway) if gateway else None
-    return TextReport(scores, grounded, figures, [note] if scores else [])
+    asked = bench_teacher(teacher, seed=seed) if teacher else None
+    return TextReport(scores, grounded, figures, asked, [note] if scores else [])
 
 
 def _claims_json(scores: ClaimScores) -> dict[str, Any]:
@@ -129,6 +138,8 @@ def report_tables(report: TextReport) -> Iterator[Table]:
         yield from grounding_tables(report.grounding)
     if report.gateway:
         yield from gateway_tables(report.gateway)
+    if report.teacher:
+        yield from teacher_tables(report.teacher)
     if report.claims is None:
         return
     scores = report.claims

@@ -55,6 +55,7 @@ _DATASETS = Grain("datasets", ("parquet", "huggingface"), partitions.release_par
 _RELEASE_CODE = (
     "prompts/releases/build.py", "prompts/releases/draw.py", "prompts/releases/rows.py",
     "detectors/pages/page.py", "detectors/pages/topomap.py", "dagster_project/corpora/crosswalk.py",
+    "detectors/waveform/weights/card.json", "prompts/templates/user_prompts.yaml",
 )  # fmt: skip
 _ANNOTATIONS_CODE = (
     "dagster_project/corpora/annotations/gather.py",
@@ -272,7 +273,7 @@ def _place_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
         "general_instructions",
         *(
             dg.AssetDep(name, partition_mapping=partitions.shards_to_releases())
-            for name in ("segments", *TEXTS)
+            for name in ("segments", "findings", *TEXTS)
         ),
     ],
     description="A release: conversations about pages, train, validation and test disjoint by "

@@ -7,7 +7,8 @@ says what asking would cost.
 """
 
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -28,7 +29,15 @@ from prompts.teachers.progress import Progress
 from prompts.teachers.registry import assert_may_read, make_gateway, read_settings
 from prompts.texts.check import SUPPORTED, TextKind, counted_cause
 from prompts.texts.kinds import TEXT_KINDS
-from prompts.texts.teacher_texts import HistoryPage, counted_rows, drawn, requests_of, text_rows
+from prompts.texts.question_plan import Ask
+from prompts.texts.teacher_texts import (
+    HistoryPage,
+    counted_rows,
+    drawn,
+    planned,
+    requests_of,
+    text_rows,
+)
 
 _CODE = (
     "prompts/texts/teacher_texts.py",
@@ -61,6 +70,12 @@ class TeacherConfig(dg.Config):
         description="online, or batch: the provider's batch jobs, half price, within a day.",
         pattern=r"^(online|batch)$",
     )
+    batch_poll_s: float = Field(
+        5.0, gt=0.0, le=600.0, description="First wait between looks at batch jobs, seconds."
+    )
+    batch_max_poll_s: float = Field(
+        60.0, gt=0.0, le=3600.0, description="Longest such wait, seconds; it grows to this."
+    )
     spend_cap_usd: float = Field(
         1.0,
         ge=0.0,
@@ -89,7 +104,8 @@ class TeacherConfig(dg.Config):
         0,
         ge=0,
         description="Texts wanted of this shard; a dropped page is replaced by another. The same "
-        "number for several kinds makes them one to one. 0 asks about every page.",
+        "number for several kinds makes them one to one; the offline teacher's questions come in "
+        "fours, up to three more. 0 asks about every page.",
     )
     n_history: int = Field(
         2, ge=0, le=MAX_HISTORY, description="Previous segments compared with, 0 to 10."
@@ -146,7 +162,9 @@ class _Writing:
             assert_may_read(settings, spec.key, spec.licence.id)
         is_hosted = config.provider != "template"
         cache = self._workspace.folder(CACHE_FILE) if is_hosted else None
-        with make_gateway(settings, cache, run=f"{self._context.run_id}/{self._table}") as gateway:
+        with make_gateway(
+            settings, cache, run=f"{self._context.run.run_id}/{self._table}"
+        ) as gateway:
             if config.dry_run:
                 return self._estimated(gateway)
             rows = list(self._asked(gateway))
@@ -154,6 +172,9 @@ class _Writing:
         return self._report(rows, {"ledger": dg.MetadataValue.json(ledger)})
 
     def _asked(self, gateway: Gateway) -> Iterator[dict[str, Any]]:
+        pages = facts_of(self._store, self._shard)
+        plan = planned(self._kind, pages, gateway, self._config.seed)
+
         def ask(chosen: frozenset[str] | None) -> Iterator[dict[str, Any]]:
             return text_rows(
                 self._kind,
@@ -163,10 +184,12 @@ class _Writing:
                 seed=self._config.seed,
                 n_pages=None if chosen is None else len(chosen),
                 on_progress=self._tell,
+                plan=plan,
             )
 
-        if self._config.n_texts:
-            return counted_rows(ask, self._order(), self._config.n_texts)
+        n_texts = self._config.n_texts
+        if n_texts:
+            return counted_rows(ask, self._order(plan), n_texts, in_blocks=plan is not None)
         return ask(None)
 
     def _estimated(self, gateway: Gateway) -> dg.MaterializeResult[None]:
@@ -184,9 +207,9 @@ class _Writing:
         kept = kept_rows(self._store, self._table, self._shard)
         return self._report(kept, {f"estimate_{k}": v for k, v in asdict(bound).items()})
 
-    def _order(self) -> list[str]:
+    def _order(self, plan: Mapping[str, Ask] | None = None) -> list[str]:
         ids = self._store.read("segments", self._shard, ["segment_id"])["segment_id"]
-        return drawn(self._kind, ids, self._config.seed)
+        return drawn(self._kind, ids, self._config.seed, plan)
 
     def _pages(self, chosen: frozenset[str] | None) -> Iterator[HistoryPage]:
         n_history = self._config.n_history if self._kind.is_compared else 0
@@ -224,6 +247,8 @@ class _Writing:
                 "n_accepted": len(supported),
                 "n_repaired": sum(r["n_requests"] > 1 for r in rows),
                 "n_requests": sum(r["n_requests"] for r in rows),
+                "input_tokens": sum(r["input_tokens"] for r in rows),
+                "output_tokens": sum(r["output_tokens"] for r in rows),
                 "cost_usd": cost,
                 "verdicts": dg.MetadataValue.json(counts(causes)),
                 "preview": previews.rows(supported[:4]),
@@ -252,7 +277,11 @@ def kept_rows(store: TableStore, table: str, shard: str) -> list[dict[str, Any]]
             e for e in row["evidence"] if not e.startswith("s-")
         )
 
-    return [row for row in store.read(table, shard).to_dicts() if stands(row)]
+    rows = store.read(table, shard).to_dicts()
+    kept = [row for row in rows if stands(row)]
+    whole, left = (Counter(row.get("block_id") for row in some) for some in (rows, kept))
+    # what is left of a block that lost a page would give its answers away
+    return [r for r in kept if "block_id" not in r or left[r["block_id"]] == whole[r["block_id"]]]
 
 
 _OPTIONAL = {
@@ -276,6 +305,8 @@ def settings_of(config: TeacherConfig) -> dict[str, Any]:
         "max_usd": config.spend_cap_usd,
         "max_in_flight": config.in_flight,
         "max_output_tokens": config.max_output_tokens,
+        "batch_poll_s": config.batch_poll_s,
+        "batch_max_poll_s": config.batch_max_poll_s,
     }
     for name, setting in _OPTIONAL.items():
         value = getattr(config, name)

@@ -24,6 +24,7 @@ from prompts.truth.facets import FINE, Context, are_absent, check_facet
 from prompts.truth.limits import RANK, Verdict
 from prompts.truth.pages import Page, Pool
 from prompts.truth.phrases import Clause, Plan, read_skeleton, skeleton
+from prompts.truth.reasons import QUOTED, check_reason, has_own_reason, without_reasons
 from prompts.truth.records import check_text
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"µ])")
@@ -157,7 +158,8 @@ def _first_fault(read: _Read, pool: Pool) -> tuple[Verdict, str] | None:
             result = check_facet(facet, context)
             if result is not FINE:
                 return result
-    return None
+    given = check_reason(read.text, pool) if read.has_reason else None
+    return None if given is FINE else given
 
 
 def sentences_of(text: str) -> list[str]:
@@ -198,8 +200,8 @@ def _check_plain(text: str, page: Page) -> list[SentenceVerdict]:
 
 def _check_run(run: Sequence[str], pool: Pool) -> list[SentenceVerdict]:
     """Share the claims of sentences that were read together among them, by their spans."""
-    shares: list[list[ClaimVerdict]] = [[*_overclaims(s)] for s in run]
-    for span, claim in _free_claims(" ".join(run), pool):
+    shares: list[list[ClaimVerdict]] = [[*_overclaims(s), *_reasons(s, pool)] for s in run]
+    for span, claim in _free_claims(" ".join(map(without_reasons, run)), pool):
         at = next((i for i, s in enumerate(run) if span in s), len(run) - 1)
         shares[at].append(claim)
     return [_judged(s, _once(share)) for s, share in zip(run, shares, strict=True)]
@@ -212,15 +214,19 @@ class _Read(NamedTuple):
     plan: Plan
     numbers: tuple[float, ...]
     names: tuple[str, ...]
+    has_reason: bool
 
 
 def _read(text: str, pool: Pool) -> _Read | None:
     """Read closed phrasing; None for anything else."""
     said = text
     for reason in pool.reasons:
-        said = said.replace(reason, "~")  # a quoted reason makes no claim
+        said = said.replace(reason, QUOTED)  # a quoted reason makes no claim
     read = _read_own(said)
-    return read if read is None or said is text else read._replace(text=text)
+    if read is None or said is text:
+        return read
+    # where nothing is cited, the reason on record may be that of another kind
+    return read._replace(text=text, has_reason=read.has_reason or not pool.is_cited)
 
 
 @lru_cache(maxsize=16384)
@@ -230,7 +236,7 @@ def _read_own(text: str) -> _Read | None:
     plan = read_skeleton(bones)
     if not plan.is_closed or forbidden_claims(bones):
         return None
-    return _Read(text, plan, numbers, names)
+    return _Read(text, plan, numbers, names, "judged" in bones and has_own_reason(text))
 
 
 def _unquoted(match: re.Match[str]) -> str:
@@ -242,7 +248,12 @@ def _check_closed(read: _Read, pool: Pool, *, is_strict: bool) -> list[ClaimVerd
     for clause in read.plan.clauses:
         if clause.facets:
             checked += _check_clause(clause, read, pool, is_strict)
-    return checked
+    return checked + _reasons(read.text, pool) if read.has_reason else checked
+
+
+def _reasons(text: str, pool: Pool) -> list[ClaimVerdict]:
+    result = check_reason(text, pool)
+    return [] if result is None else [ClaimVerdict("reason", (), *result)]
 
 
 def _check_clause(clause: Clause, read: _Read, pool: Pool, is_strict: bool) -> list[ClaimVerdict]:
@@ -298,8 +309,8 @@ def _check_free(text: str, pool: Pool) -> list[ClaimVerdict]:
     said = CITATION.sub("", text)
     for reason in pool.reasons:
         said = said.replace(reason, "")
-    read = (claim for _, claim in _free_claims(said, pool))
-    return _once([*_overclaims(text), *checked, *read])
+    read = (claim for _, claim in _free_claims(without_reasons(said), pool))
+    return _once([*_overclaims(text), *checked, *_reasons(text, pool), *read])
 
 
 def _once(claims: Sequence[ClaimVerdict]) -> list[ClaimVerdict]:

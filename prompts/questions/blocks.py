@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import combinations, islice
+from itertools import combinations
 
 from prompts import words
 from prompts.facts.page import PageFacts
@@ -29,6 +29,7 @@ ABSENCE_SHARE = 0.25
 """Share of absences below which yes/no questions take the turn; ``systems.md`` 6.7 asks 20 %."""
 YES_NO = "presence"
 
+Drafts = Callable[[PageFacts], Iterable[Draft]]
 Entry = tuple[int, Draft]
 """Position of a page and what may be asked of it."""
 
@@ -85,21 +86,24 @@ class _Pool:
         if n == 1 and self.entries and budget.takes(*self.entries[0]):
             return self.entries[:1]
         # the innermost loop of making questions: what `takes` asks is asked in place
-        open_ones = (
-            (seen, entry)
-            for seen, entry in enumerate(self.entries, 1)
-            if left[entry[0]] > 0 and entry[1].key not in asked[entry[0]]
-        )
-        numbered = list(islice(open_ones, n))
-        n_seen = numbered[-1][0] if len(numbered) == n else len(self.entries)
-        found = [entry for _, entry in numbered]
+        found: list[Entry] = []
+        n_seen = 0
+        for entry in self.entries:
+            n_seen += 1
+            page = entry[0]
+            if left[page] > 0 and entry[1].key not in asked[page]:
+                found.append(entry)
+                if len(found) == n:
+                    break
         # forgetting costs a pass over all, so it is done when it frees a good part of them
         if n_seen - len(found) > max(n, len(self.entries) // 8) or not found:
             self.entries = [entry for entry in self.entries if budget.takes(*entry)]
         return found
 
 
-def make_blocks(pages: Iterable[PageFacts], seed: int, per_page: int) -> list[BlockItem]:
+def make_blocks(
+    pages: Iterable[PageFacts], seed: int, per_page: int, drafts_of: Drafts = drafts
+) -> list[BlockItem]:
     """Put together as many blocks as the pages allow.
 
     Types of question take turns, and so do the questions of a type, one block each, so that what
@@ -113,6 +117,8 @@ def make_blocks(pages: Iterable[PageFacts], seed: int, per_page: int) -> list[Bl
         Draws pages, partners and wordings.
     per_page
         Most questions about one page.
+    drafts_of
+        What a page can be asked.
 
     Returns
     -------
@@ -120,7 +126,7 @@ def make_blocks(pages: Iterable[PageFacts], seed: int, per_page: int) -> list[Bl
         Ordered by page, then by block.
     """
     with _no_collection():
-        items = _all_blocks(pages, seed, per_page)
+        items = _all_blocks(pages, seed, per_page, drafts_of)
     return sorted(items, key=lambda item: (item.page, item.block_id))
 
 
@@ -139,16 +145,20 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _all_blocks(pages: Iterable[PageFacts], seed: int, per_page: int) -> list[BlockItem]:
+def _all_blocks(
+    pages: Iterable[PageFacts], seed: int, per_page: int, drafts_of: Drafts
+) -> list[BlockItem]:
     forms: dict[str, dict[str, _Pool]] = {}
+    known: dict[tuple[str, str, str], dict[str, _Pool]] = {}
     ids: list[str] = []
     for n, facts in enumerate(pages):
         ids.append(facts.segment_id)
-        for draft in drafts(facts):
-            name = f"{facts.split}|{draft.question_type}|{draft.phrasings[0]}"
-            pools = forms.get(name)
+        split = facts.split
+        for draft in drafts_of(facts):
+            form = (split, draft.question_type, draft.phrasings[0])
+            pools = known.get(form)
             if pools is None:
-                pools = forms[name] = {}
+                pools = known[form] = forms["|".join(form)] = {}
             pool = pools.get(draft.right)
             if pool is None:
                 pool = pools[draft.right] = _Pool()

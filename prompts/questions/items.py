@@ -13,7 +13,8 @@ from typing import Any
 
 from prompts import words
 from prompts.facts.page import PageFacts
-from prompts.questions.blocks import BlockItem, make_blocks
+from prompts.questions.blocks import BlockItem, Drafts, make_blocks
+from prompts.questions.types import drafts
 
 QUESTIONS_VERSION = "2"
 """Raised whenever the questions of the same facts may differ."""
@@ -69,7 +70,10 @@ def question_prompt(question: str, options: tuple[str, ...] | list[str]) -> str:
 
 
 def write_questions(
-    pages: Iterable[PageFacts], seed: int = 0, per_page: int = PER_PAGE
+    pages: Iterable[PageFacts],
+    seed: int = 0,
+    per_page: int = PER_PAGE,
+    drafts_of: Drafts = drafts,
 ) -> list[Question]:
     """Write the questions of a shard's pages, in blocks that give nothing away.
 
@@ -81,6 +85,8 @@ def write_questions(
         Draws pages, partners, wordings and letters.
     per_page
         Upper bound; pages that support fewer give fewer.
+    drafts_of
+        What a page can be asked.
 
     Returns
     -------
@@ -94,15 +100,18 @@ def write_questions(
             ids.append(facts.segment_id)
             yield facts
 
-    items = make_blocks(watched(), seed, per_page)
+    items = make_blocks(watched(), seed, per_page, drafts_of)
     return [_lettered(item, ids[item.page], seed) for item in items]
 
 
 def question_rows(
-    pages: Iterable[PageFacts], seed: int = 0, per_page: int = PER_PAGE
+    pages: Iterable[PageFacts],
+    seed: int = 0,
+    per_page: int = PER_PAGE,
+    drafts_of: Drafts = drafts,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows of table ``questions`` for the pages of one shard."""
-    for q in write_questions(pages, seed, per_page):
+    """Yield the rows of table ``questions`` for the pages of one shard; as `write_questions`."""
+    for q in write_questions(pages, seed, per_page, drafts_of):
         yield {
             "sample_id": words.sample_id(
                 "question", q.segment_id, q.question_type, q.question, *q.options

@@ -8,6 +8,7 @@ its sentence is decided in ``clauses`` and the readers.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from typing import Any
 
@@ -85,6 +86,9 @@ def _cut(text: str) -> list[Item]:
             items.append(Item(_NOTHING, words.mend(lower), s, e))
         elif kind == "num":
             value = 0.5 if raw == "½" else float(raw)
+            if math.isinf(value):  # a model that repeats a digit: no measure, and no number
+                items.append(Item(_NOTHING, raw, s, e))
+                continue
             before = items[-1] if items else None
             if (
                 before is not None

@@ -115,7 +115,8 @@ def build_release(
             tally.watch(_rows(recipe, selection, load_shard, present, split)), draft, split
         )
     ]
-    drawing = Drawing({k: str(v) for k, v in selection.factors.items()}, selection.duplicates)
+    factors = {k: str(v) for k, v in selection.factors.items()}
+    drawing = Drawing(factors, selection.duplicates, selection.classes())
     report = tally.report(recipe, folder, files, present, drawing, terms)
     composition = write_documents(draft, recipe, report, people=people)
     write_reports(draft, report, published or {})

@@ -12,6 +12,7 @@ import yaml
 
 from prompts.captions.caption import CAPTIONS_VERSION
 from prompts.questions.items import QUESTIONS_VERSION
+from prompts.releases.classes import NORMAL, PAGE_CLASSES
 from prompts.releases.files import COLUMN_MEANINGS, ReleaseReport
 from prompts.releases.recipe import KINDS, SPLITS, Recipe
 from prompts.texts.narrative_template import TREND_GRADES
@@ -58,6 +59,7 @@ def write_card(recipe: Recipe, report: ReleaseReport, remark: str = "", n_previo
         remark,
         _loading(report),
         "## Rows\n\n" + _counts(report),
+        "## What the pages show\n\n" + _classes(recipe, report),
         "## Corpora and licences\n\n" + _corpora(report),
         "## Who wrote the text\n\n" + _writers(report),
         "## Columns\n\n" + _columns(),
@@ -128,6 +130,33 @@ def _counts(report: ReleaseReport) -> str:
             f"the largest for which every kind suffices: {scaled}."
         )
     return text
+
+
+def _classes(recipe: Recipe, report: ReleaseReport) -> str:
+    """Say what was found on the pages drawn, and what bounds and balances it."""
+    found = report.drawing.classes
+    rows = [
+        [cell, *(str(counts.get(name, 0)) for name in PAGE_CLASSES),
+         _share(counts.get(NORMAL, 0), sum(counts.values()))]
+        for cell, counts in found.items()
+    ]  # fmt: skip
+    text = _table(["split/kind", *PAGE_CLASSES, f"share {NORMAL}"], rows)
+    text += (
+        "\n\nA page counts by the most telling thing found on it, in the order of the columns; "
+        f"`slowing` holds every change of the background, `{NORMAL}` pages with nothing but rhythm and "
+        "voltage."
+    )
+    share = recipe.caps.normal_share
+    if share is not None:
+        text += f" Of each split and kind at most {share:.0%} may be `{NORMAL}`."
+    return text + _BALANCES[recipe.balance]
+
+
+_BALANCES = {
+    "none": "",
+    "corpus": " Corpora were drawn from in turn.",
+    "corpus_and_class": " Corpora and these classes were drawn from in turn.",
+}
 
 
 def _corpora(report: ReleaseReport) -> str:

@@ -16,8 +16,9 @@ from itertools import groupby
 import polars as pl
 
 from prompts import words
+from prompts.releases.classes import NORMAL, PAGE_CLASSES
 from prompts.releases.duplicates import band_keys, without_duplicates
-from prompts.releases.recipe import GENERAL, KINDS, SPLITS, Caps, Recipe, ReleaseError
+from prompts.releases.recipe import GENERAL, KINDS, SPLITS, TEXTS, Caps, Recipe, ReleaseError
 from prompts.releases.rows import ShardTables, text_of
 from prompts.releases.windows import keep_windows
 
@@ -29,7 +30,8 @@ class Selection:
     Parameters
     ----------
     rows
-        ``shard, kind, split, corpus, subject_id, segment_id, sample_id, is_gated, pathology``.
+        ``shard, kind, split, corpus, subject_id, segment_id, sample_id, is_gated, pathology,
+        page_class``.
     available
         ``(split, kind)`` to the number of usable samples before caps.
     factors
@@ -43,6 +45,17 @@ class Selection:
     factors: Mapping[str, Fraction]
     duplicates: Mapping[str, int]
 
+    def classes(self) -> dict[str, dict[str, int]]:
+        """Return the rows drawn by class of their page, of each split and kind about pages."""
+        about = self.rows.filter(pl.col("kind") != GENERAL)
+        found: dict[str, dict[str, int]] = {}
+        counts = (
+            about.group_by("split", "kind", "page_class").len().sort("split", "kind", "page_class")
+        )
+        for split, kind, name, n in counts.iter_rows():
+            found.setdefault(f"{split}/{kind}", {})[name] = n
+        return found
+
     def ids_of(self, shard: str, split: str) -> dict[str, set[str]]:
         """Return the drawn sample ids of one shard and split by kind."""
         rows = self.rows.filter((pl.col("shard") == shard) & (pl.col("split") == split))
@@ -54,7 +67,7 @@ _CANDIDATE: dict[str, type[pl.DataType] | pl.DataType] = {
     "rank": pl.UInt64, "shard": pl.String, "kind": pl.String, "split": pl.String,
     "corpus": pl.String, "subject_id": pl.String, "segment_id": pl.String,
     "sample_id": pl.String, "block_id": pl.String, "is_gated": pl.Boolean, "pathology": pl.Int8,
-    "bands": _BANDS,
+    "page_class": pl.String, "bands": _BANDS,
 }  # fmt: skip
 
 
@@ -64,7 +77,13 @@ def candidates(recipe: Recipe, shard: str, tables: ShardTables) -> pl.DataFrame:
     Where the recipe leaves out near-duplicates, ``bands`` holds what texts are compared by.
     """
     light = tables.segments.select(
-        "segment_id", "split", "corpus", "subject_id", "is_gated", pl.col("pathology").cast(pl.Int8)
+        "segment_id",
+        "split",
+        "corpus",
+        "subject_id",
+        "is_gated",
+        "page_class",
+        pl.col("pathology").cast(pl.Int8),
     )
     frames = []
     for kind in KINDS:
@@ -73,11 +92,13 @@ def candidates(recipe: Recipe, shard: str, tables: ShardTables) -> pl.DataFrame:
             continue
         block = "block_id" if "block_id" in usable.columns else "sample_id"
         compared = recipe.duplicates if kind in getattr(recipe.duplicates, "kinds", ()) else None
-        bands = (
-            band_keys(compared, recipe.seed, (text_of(r) for r in usable.iter_rows(named=True)))
-            if compared
-            else [None] * usable.height
-        )
+        bands: list[list[int] | None] = [None] * usable.height
+        if compared:
+            said = (text_of(row) for row in usable.iter_rows(named=True))
+            # a block's questions repeat each other by design
+            is_alone = (usable[block] == usable["sample_id"]).to_list()
+            keys = zip(band_keys(compared, recipe.seed, said), is_alone, strict=True)
+            bands = [key if alone else None for key, alone in keys]
         ids = usable.select(
             "segment_id",
             "sample_id",
@@ -182,7 +203,30 @@ def _in_ratio(
     factor = min(there, default=Fraction(1)) if recipe.scale == "to_present" else Fraction(1)
     if factor < 1:
         taken = [_drawn(recipe, c.pool, int(c.wanted * factor), c.caps) for c in cells]
+    if recipe.scale == "to_present":
+        taken = _alike(recipe, cells, taken)
     return taken, factor
+
+
+def _alike(
+    recipe: Recipe, cells: Sequence[_Cell], taken: Sequence[pl.DataFrame]
+) -> list[pl.DataFrame]:
+    """Give kinds that were asked in equal number as many as the one that whole blocks left short."""
+    drawn = list(taken)
+    while True:
+        least: dict[int, int] = {}
+        for cell, rows in zip(cells, drawn, strict=True):
+            if rows.height and cell.name in TEXTS:
+                least[cell.wanted] = min(rows.height, least.get(cell.wanted, rows.height))
+        above = [
+            i for i, cell in enumerate(cells)
+            if cell.name in TEXTS and drawn[i].height > least.get(cell.wanted, 0)
+        ]  # fmt: skip
+        if not above:
+            return drawn
+        # a redrawn kind may fall below in its turn, where a cap rounds down
+        for i in above:
+            drawn[i] = _drawn(recipe, cells[i].pool, least[cells[i].wanted], cells[i].caps)
 
 
 def _unbroken(pool: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:
@@ -194,6 +238,35 @@ def _unbroken(pool: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:
 
 
 def _drawn(recipe: Recipe, pool: pl.DataFrame, wanted: int, bounds: Caps) -> pl.DataFrame:
+    """Take samples within the caps, and of plain pages no more than their share of what is taken.
+
+    Where other pages are few, so are plain ones: their bound is lowered until it holds.
+    """
+    share = bounds.normal_share
+    most = wanted if share is None else int(share * wanted)
+    while True:
+        rows = _taken(recipe, pool, wanted, bounds, most)
+        n_normal = rows.filter(pl.col("page_class") == NORMAL).height
+        if share is None or n_normal <= share * rows.height:
+            return rows
+        most = min(n_normal - 1, int(share / (1.0 - share) * (rows.height - n_normal)))
+
+
+def _in_turn(recipe: Recipe, pool: pl.DataFrame) -> pl.DataFrame:
+    """Sort samples by rank, the strata of the recipe in turn; the rows of a block stay together."""
+    strata = {
+        "none": [], "corpus": ["corpus"], "corpus_and_class": ["corpus", "block_class"],
+    }[recipe.balance]  # fmt: skip
+    order = {name: i for i, name in enumerate(PAGE_CLASSES)}
+    of_page = pl.col("page_class").replace_strict(order, default=len(order), return_dtype=pl.Int8)
+    pool = pool.with_columns(block_class=of_page.min().over("kind", "block_id"))
+    turn = [pl.col("rank").rank("dense").over(strata)] if strata else []
+    return pool.sort(*turn, "rank", "block_id", "sample_id").drop("block_class")
+
+
+def _taken(
+    recipe: Recipe, pool: pl.DataFrame, wanted: int, bounds: Caps, most_normal: int
+) -> pl.DataFrame:
     """Take samples in order of rank within the caps, whole blocks only.
 
     A part of a block would give answers away, so one that would pass a cap or the number wanted is
@@ -209,24 +282,26 @@ def _drawn(recipe: Recipe, pool: pl.DataFrame, wanted: int, bounds: Caps) -> pl.
         )
         if cap is not None
     ]
-    in_turn = [pl.col("rank").rank("dense").over("corpus")] if recipe.balance == "corpus" else []
-    ranked = pool.sort(*in_turn, "rank", "block_id", "sample_id")
+    ranked = _in_turn(recipe, pool)
     used = Counter[tuple[str, str]]()
     taken: list[int] = []
-    columns = ranked.select("block_id", *(column for column, _ in caps)).iter_rows()
+    n_normal = 0
+    columns = ranked.select("block_id", "page_class", *(column for column, _ in caps)).iter_rows()
     for _, block in groupby(enumerate(columns), key=lambda row: row[1][0]):
         rows = list(block)
-        if len(taken) + len(rows) > wanted:
+        n_plain = sum(row[1] == NORMAL for _, row in rows)
+        if len(taken) + len(rows) > wanted or n_normal + n_plain > most_normal:
             continue
         uses = Counter(
             (column, value)
-            for _, (_, *values) in rows
+            for _, (_, _, *values) in rows
             for (column, _), value in zip(caps, values, strict=True)
         )
         limit = dict(caps)
         if any(used[key] + n > limit[key[0]] for key, n in uses.items()):
             continue
         used.update(uses)
+        n_normal += n_plain
         taken += [i for i, _ in rows]
         if len(taken) == wanted:
             break

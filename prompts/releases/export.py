@@ -11,7 +11,7 @@ import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +158,8 @@ def _write_without(release: Path, draft: Path, manifest: Mapping[str, Any], gate
         raise ReleaseError(
             f"release {manifest['release']} holds rows of gated corpora only; nothing may leave"
         )
-    drawing = Drawing(**manifest.get("drawing", {}))
+    # what was found on the pages is counted for the whole release only
+    drawing = replace(Drawing(**manifest.get("drawing", {})), classes={})
     terms = {line["licence"]: line["terms"] for line in manifest.get("ledger", ())}
     report = tally.report(recipe, draft, files, tuple(manifest["shards"]), drawing, terms)
     n_left = sum(left_out.values())

@@ -110,10 +110,13 @@ class Drawing:
         Split to what its counts were multiplied by, as a fraction; ``"1"`` where as asked.
     duplicates
         Kind to near-duplicate texts left out; only kinds looked through.
+    classes
+        ``split/kind`` to rows by class of their page.
     """
 
     factors: Mapping[str, str] = field(default_factory=dict)
     duplicates: Mapping[str, int] = field(default_factory=dict)
+    classes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -72,6 +72,12 @@ class Caps(_Strict):
     )
     per_corpus: int | None = Field(
         default=None, ge=1, description="Samples of one kind from one corpus."
+    )
+    normal_share: float | None = Field(
+        default=None,
+        gt=0.0,
+        lt=1.0,
+        description="Share of the samples of one kind that are about pages of plain background.",
     )
 
 
@@ -137,7 +143,8 @@ class Recipe(_Strict):
         largest common factor, at most 1, for which every kind suffices, and rounds down: the ratio
         is kept, the size is not.
     balance
-        ``corpus`` draws from the corpora in turn, so that a large one does not crowd out the others.
+        ``corpus`` draws from the corpora in turn, so that a large one does not crowd out the others;
+        ``corpus_and_class`` also from what was found on the pages (:mod:`prompts.releases.classes`).
     general
         Sources of general pairs with their weights; needed where ``general`` is in the mixture.
     duplicates
@@ -160,7 +167,7 @@ class Recipe(_Strict):
     caps: Caps = Caps()
     windows: Windows | None = None
     scale: Literal["exact", "to_present"] = "exact"
-    balance: Literal["none", "corpus"] = "none"
+    balance: Literal["none", "corpus", "corpus_and_class"] = "none"
     general: dict[str, int] = Field(default_factory=dict)
     duplicates: Duplicates | None = None
     caption_variant: Literal["label_free", "label_aware"] = "label_free"
@@ -213,9 +220,38 @@ def load_recipe(path: Path) -> Recipe:
     if not path.is_file():
         raise ReleaseError(f"recipe {path.name!r} does not exist; give the path of a recipe YAML")
     try:
-        return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Recipe.model_validate(_settings(path))
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ReleaseError(f"recipe {path.name!r} is not valid: {wrong}") from None
     except yaml.YAMLError:
         raise ReleaseError(f"recipe {path.name!r} is no YAML; fix its syntax") from None
+
+
+def _settings(path: Path, seen: tuple[str, ...] = ()) -> Any:
+    """Return what a recipe says, over what the recipe beside it that it ``extends`` says.
+
+    Blocks are taken over key by key, anything else is replaced; ``null`` takes a key away.
+    """
+    said = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(said, dict) or "extends" not in said:
+        return said
+    parent = path.with_name(f"{said.pop('extends')}.yaml")
+    if not parent.is_file() or parent.stem in (path.stem, *seen):
+        why = "does not exist beside it" if not parent.is_file() else "extends it in turn"
+        raise ReleaseError(
+            f"recipe {path.name!r} extends {parent.stem!r}, which {why}; name another recipe"
+        )
+    return _over(_settings(parent, (*seen, path.stem)), said)
+
+
+def _over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = _over(merged[key], value)
+        else:
+            merged[key] = value
+    return merged

@@ -35,7 +35,8 @@ class ShardTables:
     ----------
     segments
         One row per segment, or per general picture, with ``segment_id, corpus, subject_id, split,
-        is_simulated, pathology, licence, is_gated``; the last two come from ``recordings``.
+        is_simulated, pathology, page_class, licence, is_gated``; the last two come from
+        ``recordings``, the class from ``findings`` (``""`` for general pictures).
     texts
         Kind of sample to its table; kinds that were not written may be absent or empty.
     render

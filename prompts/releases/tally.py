@@ -16,7 +16,7 @@ from typing import Any
 from prompts.releases.files import Drawing, LicenceLine, ReleaseReport, WrittenFile
 from prompts.releases.recipe import KINDS, SPLITS, Recipe
 
-RELEASE_VERSION = "2"
+RELEASE_VERSION = "3"
 """Raised whenever the rows of the same recipe and shards may differ."""
 
 

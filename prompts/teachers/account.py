@@ -154,5 +154,6 @@ class Account:
             texts += [repair.previous_text, repair.complaint]
         # no tokenizer makes more tokens than bytes; numbers come near it, so nothing less is safe
         inputs = sum(len(text.encode()) for text in texts) + OVERHEAD_TOKENS
+        inputs += sum(picture.max_tokens for picture in request.pictures)
         limit = max_output_tokens or self._provider.max_output_tokens
         return inputs, limit + self._provider.reasoning_tokens

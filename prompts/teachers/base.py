@@ -2,9 +2,9 @@
 
 Texts hand :class:`Task` s to the gateway and get :class:`Outcome` s back; the gateway hands requests
 to a :class:`Provider` and gets :class:`Exchange` s back. Each provider has its own module beside
-this one; which one runs is decided by ``registry``. What may be sent is decided by ``payload``; what
-a prompt is, by ``prompt_files``; when and how often it is sent, by ``gateway`` with ``limits`` and
-``cache``. What the reply's words mean and whether they are true is for the texts themselves.
+this one; which one runs is decided by ``registry``. What may be sent is for ``payload``; what a
+prompt is, for ``prompt_files``; when and how often it is sent, for ``gateway`` with ``limits`` and
+``cache``. What the reply's words mean and whether they are true is for the texts.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from prompts.teachers.pictures import Picture
 from prompts.teachers.prompt_files import Prompt
 
 
@@ -142,14 +143,16 @@ class TeacherRequest:
         Derived numbers and closed words only (``payload.assert_payload_is_clean``).
     is_gated
         The corpus' rows may not leave the storage root: hosted teachers refuse.
-    seed
-        Chooses phrasing where the teacher supports it.
+    seed, pictures
+        The first chooses phrasing where the teacher supports it; the others are shown to a model
+        under test, and the prompt's hash covers them.
     """
 
     prompt: Prompt
     payload: Mapping[str, Any]
     is_gated: bool
     seed: int = 0
+    pictures: tuple[Picture, ...] = ()
 
     @property
     def payload_text(self) -> str:
@@ -186,15 +189,7 @@ class TeacherReply:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """The second try at one request, as further turns after the first.
-
-    Parameters
-    ----------
-    previous_text
-        The reply that may not stand.
-    complaint
-        What is wrong with it, in plain words and facts; no ids.
-    """
+    """The second try: the reply that may not stand, and what is wrong with it, without ids."""
 
     previous_text: str
     complaint: str
@@ -241,8 +236,8 @@ class Outcome:
         "" where accepted, else the closed phrase it is counted under.
     n_requests
         Requests behind it, repair included, whenever they were paid.
-    cost_usd
-        What those cost when they were paid.
+    cost_usd, input_tokens, output_tokens
+        What those were billed when they were paid, also where the task was dropped.
     is_cached
         Nothing was sent for it in this run.
     """
@@ -252,6 +247,8 @@ class Outcome:
     cause: str
     n_requests: int
     cost_usd: float
+    input_tokens: int
+    output_tokens: int
     is_cached: bool
 
 

@@ -185,11 +185,12 @@ def _encoded(settings: GeminiSettings, line: BatchLine) -> bytes:
 def request_body(settings: GeminiSettings, line: BatchLine) -> dict[str, Any]:
     """Return a request in the provider's own JSON, as the client sends it online."""
     limit = line.max_output_tokens or settings.max_output_tokens
+    warmth = {} if settings.temperature is None else {"temperature": settings.temperature}
     return {
         "contents": contents(line.request, line.repair),
         "systemInstruction": {"parts": [{"text": line.request.prompt.system}], "role": "user"},
         "generationConfig": {
-            "temperature": settings.temperature,
+            **warmth,
             "maxOutputTokens": limit + settings.thinking_budget,
             "seed": line.request.seed % 2**31,
             "responseMimeType": "application/json",

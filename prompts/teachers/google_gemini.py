@@ -25,6 +25,7 @@ from prompts.teachers.base import (
     TeacherRequestError,
     TeacherTruncatedError,
 )
+from prompts.teachers.pictures import framed, gemini_logprobs, gemini_parts
 from prompts.teachers.settings import GeminiSettings, read_key
 from prompts.teachers.wire import (
     IDEMPOTENCY_HEADER,
@@ -95,11 +96,13 @@ class GeminiProvider:
     def sampling(self) -> str:
         """Every setting that shapes a reply."""
         settings = self._settings
+        asked = {"top_logprobs": settings.top_logprobs} if settings.top_logprobs else {}
         return json.dumps(
             {
                 "max_output_tokens": settings.max_output_tokens,
                 "temperature": settings.temperature,
                 "thinking_budget": settings.thinking_budget,
+                **asked,
             }
         )
 
@@ -123,7 +126,8 @@ class GeminiProvider:
         """Send one request once; see :class:`prompts.teachers.base.Provider`."""
         from google.genai import errors
 
-        sent = request.payload_text + (repair.previous_text if repair is not None else "")
+        shown = "".join(picture.base64 for picture in request.pictures)
+        sent = request.payload_text + shown + (repair.previous_text if repair is not None else "")
         try:
             reply = await self._client().aio.models.generate_content(
                 model=self._settings.model,
@@ -139,7 +143,7 @@ class GeminiProvider:
             raise TeacherBusyError(
                 "the provider's answer is no reply", cause="broken answer"
             ) from None
-        return read_reply(reply)
+        return read_reply(reply, is_plain=request.prompt.is_plain)
 
     async def aclose(self) -> None:
         """Close the running loop's connections."""
@@ -175,6 +179,9 @@ def make_client(settings: GeminiSettings, key: str) -> genai.Client:
 
 def contents(request: TeacherRequest, repair: Repair | None) -> list[dict[str, Any]]:
     """Return the turns, the same online and in a batch."""
+    if request.prompt.is_plain:
+        parts = gemini_parts(request.pictures, request.prompt.system)
+        return [{"role": "user", "parts": parts}]
     turns = [("user", request.payload_text)]
     if repair is not None:
         if repair.previous_text:
@@ -191,10 +198,16 @@ def _config(
 ) -> types.GenerateContentConfig:
     from google.genai import types
 
+    prompt, top = request.prompt, settings.top_logprobs
+    asked: dict[str, Any] = {"response_logprobs": True, "logprobs": top} if top else {}
+    if not prompt.is_plain:
+        asked = {
+            "system_instruction": prompt.system,
+            "response_mime_type": "application/json",
+            "response_json_schema": prompt.schema,
+        }
     return types.GenerateContentConfig(
-        system_instruction=request.prompt.system,
-        response_mime_type="application/json",
-        response_json_schema=request.prompt.schema,
+        **asked,
         temperature=settings.temperature,
         max_output_tokens=(max_output_tokens or settings.max_output_tokens)
         + settings.thinking_budget,
@@ -204,8 +217,8 @@ def _config(
     )
 
 
-def read_reply(reply: types.GenerateContentResponse) -> Exchange:
-    """Return the exchange of a reply.
+def read_reply(reply: types.GenerateContentResponse, *, is_plain: bool = False) -> Exchange:
+    """Return the exchange of a reply; plain text may end at its limit and is framed.
 
     Raises
     ------
@@ -215,14 +228,15 @@ def read_reply(reply: types.GenerateContentResponse) -> Exchange:
     candidate = reply.candidates[0] if reply.candidates else None
     parts = (candidate.content.parts if candidate and candidate.content else None) or []
     text = "".join(part.text for part in parts if part.text and not part.thought)
-    exchange = _exchange(reply, text)
+    is_said = is_plain and bool(text.strip())
+    exchange = _exchange(reply, framed(text, gemini_logprobs(candidate)) if is_said else text)
     feedback = reply.prompt_feedback
     if feedback is not None and feedback.block_reason is not None:
         raise TeacherRefusedError(
             "the provider blocked this page's request", cause="refused", exchange=exchange
         )
     stop = _stop(candidate)
-    if stop == "MAX_TOKENS":
+    if stop == "MAX_TOKENS" and not is_said:
         raise TeacherTruncatedError(
             "the reply ended at the token limit; raise max_output_tokens",
             cause="truncated",
@@ -232,7 +246,7 @@ def read_reply(reply: types.GenerateContentResponse) -> Exchange:
         raise TeacherMalformedError(
             f"the model stopped with {stop}", cause="malformed reply", exchange=exchange
         )
-    if stop not in _FULL_STOPS:
+    if stop not in _FULL_STOPS and not (is_said and stop == "MAX_TOKENS"):
         raise TeacherRefusedError(
             f"the model stopped with {stop}", cause="refused", exchange=exchange
         )

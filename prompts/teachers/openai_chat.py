@@ -25,6 +25,7 @@ from prompts.teachers.base import (
     TeacherRequestError,
     TeacherTruncatedError,
 )
+from prompts.teachers.pictures import chat_logprobs, chat_parts, framed
 from prompts.teachers.settings import OpenAICompatibleSettings, OpenAISettings, read_key
 from prompts.teachers.wire import (
     IDEMPOTENCY_HEADER,
@@ -94,8 +95,13 @@ class OpenAIProvider:
     def sampling(self) -> str:
         """Every setting that shapes a reply."""
         settings = self._settings
+        asked = {"top_logprobs": settings.top_logprobs} if settings.top_logprobs else {}
         return json.dumps(
-            {"max_output_tokens": settings.max_output_tokens, "temperature": settings.temperature}
+            {
+                "max_output_tokens": settings.max_output_tokens,
+                "temperature": settings.temperature,
+                **asked,
+            }
         )
 
     @property
@@ -136,7 +142,7 @@ class OpenAIProvider:
             raise translate(error, self._key, sent) from None
         except transport_errors() as error:
             raise no_connection(error, self._key, sent) from None
-        return read_reply(parsed(text), rate_headers(headers))
+        return read_reply(parsed(text), rate_headers(headers), is_plain=request.prompt.is_plain)
 
     async def aclose(self) -> None:
         """Close the running loop's connections."""
@@ -182,6 +188,9 @@ def chat_body(
     max_output_tokens: int | None = None,
 ) -> dict[str, Any]:
     """Return the body of one chat completion, the same online and in a batch."""
+    limit = max_output_tokens or settings.max_output_tokens
+    if request.prompt.is_plain:
+        return _plain_body(settings, request, limit)
     messages = [
         {"role": "system", "content": request.prompt.system},
         {"role": "user", "content": request.payload_text},
@@ -201,15 +210,34 @@ def chat_body(
                 "strict": True,
             },
         },
-        "temperature": settings.temperature,
-        "max_completion_tokens": max_output_tokens or settings.max_output_tokens,
+        "max_completion_tokens": limit,
         "seed": request.seed % 2**31,
+        **_temperature(settings),
     }
+
+
+def _plain_body(settings: Settings, request: TeacherRequest, limit: int) -> dict[str, Any]:
+    """Return the body for a model under test: one user turn, free text back."""
+    content = chat_parts(request.pictures, request.prompt.system)
+    asked = {"logprobs": True, "top_logprobs": settings.top_logprobs}
+    return {
+        "model": settings.model,
+        "messages": [{"role": "user", "content": content}],
+        "max_completion_tokens": limit,
+        "seed": request.seed % 2**31,
+        **_temperature(settings),
+        **(asked if settings.top_logprobs else {}),
+    }
+
+
+def _temperature(settings: Settings) -> dict[str, float]:
+    return {} if settings.temperature is None else {"temperature": settings.temperature}
 
 
 def sent_text(request: TeacherRequest, repair: Repair | None) -> str:
     """Return what no error may repeat."""
-    return request.payload_text + (repair.previous_text if repair is not None else "")
+    shown = "".join(picture.base64 for picture in request.pictures)
+    return request.payload_text + shown + (repair.previous_text if repair is not None else "")
 
 
 def parsed(text: str) -> Any:
@@ -222,7 +250,9 @@ def parsed(text: str) -> Any:
         ) from None
 
 
-def read_reply(body: Any, rates: Mapping[str, str] | None = None) -> Exchange:
+def read_reply(
+    body: Any, rates: Mapping[str, str] | None = None, *, is_plain: bool = False
+) -> Exchange:
     """Return the exchange of a chat completion.
 
     Parameters
@@ -231,6 +261,8 @@ def read_reply(body: Any, rates: Mapping[str, str] | None = None) -> Exchange:
         The parsed answer.
     rates
         Its rate limit headers.
+    is_plain
+        Free text: it may end at the token limit, and is framed with what its first token could be.
 
     Raises
     ------
@@ -243,8 +275,9 @@ def read_reply(body: Any, rates: Mapping[str, str] | None = None) -> Exchange:
     choice = _mapping(body["choices"][0]) if body["choices"] else {}
     message = _mapping(choice.get("message"))
     content = message.get("content")
+    text = content if isinstance(content, str) else ""
     exchange = Exchange(
-        content if isinstance(content, str) else "",
+        framed(text, chat_logprobs(choice)) if is_plain and text.strip() else text,
         _count(usage, "prompt_tokens"),
         _count(usage, "completion_tokens"),
         _count(_mapping(usage.get("prompt_tokens_details")), "cached_tokens"),
@@ -253,7 +286,7 @@ def read_reply(body: Any, rates: Mapping[str, str] | None = None) -> Exchange:
     )
     if choice.get("finish_reason") == "content_filter" or message.get("refusal"):
         raise TeacherRefusedError("the model refused this page", cause="refused", exchange=exchange)
-    if choice.get("finish_reason") == "length":
+    if choice.get("finish_reason") == "length" and not is_plain:
         raise TeacherTruncatedError(
             "the reply ended at the token limit; raise max_output_tokens",
             cause="truncated",

@@ -19,7 +19,7 @@ from detectors.vocabulary import BAND_SCHEMES, KINDS, region_of
 Rule = Callable[[Any], str]
 """Takes a value; returns "" where it may leave, else what its place takes instead."""
 
-_FACT_KEY = re.compile(r"[fj][1-9]\d{0,2}|page|spectrum|energy")
+_FACT_KEY = re.compile(r"f[1-9]\d{0,2}|page|spectrum|energy")
 _SITE = r"(?:Fp|AF|F|FT|FC|T|TP|C|CP|P|PO|O|N|I)(?:[1-9]|1[0-2]|z)"
 """Sites of the 10-10 system: a region, then a number or z (Oostenveld & Praamstra 2001)."""
 _CHANNEL = re.compile(rf"{_SITE}-{_SITE}")
@@ -95,7 +95,12 @@ RULES: Mapping[str, Rule] = {
     "spectrum": _group,
     "energy": _group,
     "findings": _list_of(_group),
-    "judgements": _list_of(_group),
+    "ask": _group,
+    "right": _group,
+    "wrong": _list_of(_group),
+    "claims": _list_of(_group),
+    "absent": _list_of(_words(*KINDS)),
+    "not_judged": _list_of(_words(*KINDS)),
     "bands": _list_of(_group),
     "tiers": _list_of(_group),
     "key": _matching(_FACT_KEY, "a fact's key"),

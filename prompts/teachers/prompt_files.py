@@ -33,7 +33,7 @@ class Prompt:
     system
         The instruction sent before the payload, with its example.
     schema_text
-        The JSON schema of the reply, as stored.
+        The JSON schema of the reply, as stored; "" where a model under test answers in plain words.
     prompt_hash
         Hash of all three.
     """
@@ -42,6 +42,11 @@ class Prompt:
     system: str
     schema_text: str
     prompt_hash: str
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the reply is free text: then ``system`` is the user's turn and all that is sent."""
+        return not self.schema_text
 
     @property
     def schema(self) -> dict[str, Any]:

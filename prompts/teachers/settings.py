@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from prompts.teachers.base import TeacherConfigError
 from prompts.teachers.batches import BatchLimits
 from prompts.teachers.limits import LimitSettings
+from prompts.teachers.pictures import IMAGE_TOKENS
 from prompts.teachers.prices import PRICES_AS_OF
 
 _PRICE = (
@@ -21,7 +22,7 @@ _PRICE = (
     "out of date, and refuses a model that is not in it."
 )
 _FIND_POLLS = 4
-"""Looks at jobs that fit into the wait before a lost one is looked for again (default)."""
+"""First waits that fit into the one before a lost job is looked for again (engineering default)."""
 
 
 class _Strict(BaseModel):
@@ -75,7 +76,17 @@ class GatewaySettings(_Strict):
         default=5.0,
         gt=0.0,
         le=600.0,
-        description="First wait between looks at batch jobs, seconds; it grows to max_backoff_s.",
+        description="First wait between looks at batch jobs, seconds; it grows to batch_max_poll_s.",
+    )
+    batch_max_poll_s: float = Field(
+        default=60.0, gt=0.0, le=3600.0, description="Longest wait between such looks, seconds."
+    )
+    batch_find_s: float | None = Field(
+        default=None,
+        gt=0.0,
+        le=3600.0,
+        description="Wait before a job that a killed run may have submitted is looked for again, "
+        "seconds; None takes four first waits.",
     )
 
     def limits(self) -> LimitSettings:
@@ -96,8 +107,8 @@ class GatewaySettings(_Strict):
         return BatchLimits(
             max_lines=self.batch_lines,
             poll_s=self.batch_poll_s,
-            max_poll_s=max(self.batch_poll_s, self.max_backoff_s),
-            find_s=_FIND_POLLS * self.batch_poll_s,
+            max_poll_s=max(self.batch_poll_s, self.batch_max_poll_s),
+            find_s=self.batch_find_s or _FIND_POLLS * self.batch_poll_s,
         )
 
 
@@ -111,7 +122,24 @@ class _Hosted(GatewaySettings):
     max_output_tokens: int = Field(
         default=1024, ge=64, le=16384, description="Token limit of one reply."
     )
-    temperature: float = Field(default=0.7, ge=0.0, le=2.0, description="Sampling temperature.")
+    temperature: float | None = Field(
+        default=0.7,
+        ge=0.0,
+        le=2.0,
+        description="Sampling temperature; null leaves it to the model.",
+    )
+    top_logprobs: int = Field(
+        default=0,
+        ge=0,
+        le=20,
+        description="Candidates whose log-probability a model under test reports; 0: none asked.",
+    )
+    image_tokens: int = Field(
+        default=IMAGE_TOKENS,
+        ge=1,
+        le=200_000,
+        description="Most input tokens one picture is billed as; the spend cap counts on it.",
+    )
     timeout_s: float = Field(
         default=120.0, gt=0.0, le=600.0, description="Time for one attempt, seconds."
     )

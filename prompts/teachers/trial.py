@@ -115,7 +115,7 @@ class Trial:
             )
         self.line = None
         self._outcome = Outcome(
-            self.task, reply, cause, self._n_tries, self._cost_usd, self._is_cached
+            self.task, reply, cause, self._n_tries, self._cost_usd, *self._tokens, self._is_cached
         )
 
 

@@ -10,7 +10,7 @@ kinds differ, in their modules; who asks and what becomes a row, in ``teacher_te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from prompts.facts.page import PageFacts
 from prompts.grounding.check import check_grounding
 from prompts.limits import forbidden_claims
 from prompts.texts.narrative_template import NarrativeTemplate
+from prompts.texts.question_plan import Ask
 
 SUPPORTED = "supported"
 NO_SCHEMA = "reply does not fit the schema"
@@ -130,6 +131,9 @@ class TextKind:
         Whether every epileptiform finding has to be told.
     lacks
         Says what a page lacks for this kind, ``""`` where nothing; such a page is not asked about.
+    plan
+        Decides over all pages of a shard what the offline teacher asks of which; None where a page is
+        written about by itself.
     """
 
     name: str
@@ -140,6 +144,7 @@ class TextKind:
     is_compared: bool = False
     must_tell_all: bool = False
     lacks: Callable[[Mapping[str, Any]], str] = lambda payload: ""
+    plan: Callable[[Iterable[PageFacts], int], Mapping[str, Ask]] | None = None
 
 
 def statement(cited: Cited, section: str, evidence: Mapping[str, tuple[str, ...]]) -> Statement:

@@ -29,7 +29,7 @@ def _read(reply: Any, template: NarrativeTemplate, facts: PageFacts, seed: int) 
 
 DESCRIPTIONS = TextKind(
     name="description",
-    prompt="description-v1",
+    prompt="description-v2",
     reply=DescriptionReply,
     read=_read,
     empty={"text": ""},

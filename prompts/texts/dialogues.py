@@ -46,5 +46,5 @@ def _read(reply: Any, template: NarrativeTemplate, facts: PageFacts, seed: int) 
 
 
 DIALOGUES = TextKind(
-    name="dialogue", prompt="dialogue-v2", reply=DialogueReply, read=_read, empty={"messages": []}
+    name="dialogue", prompt="dialogue-v3", reply=DialogueReply, read=_read, empty={"messages": []}
 )

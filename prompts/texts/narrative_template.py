@@ -28,6 +28,9 @@ TREND_GRADES = ((0.10, "stable"), (0.20, "slight"), (0.40, "moderate"), (float("
 CONSISTENTLY_LOW_SHARE = 0.02
 """A band under this share of total power on the page and all previous ones (``systems.md`` 6.13)."""
 
+UNSEEN = ("absent", "not_judged")
+"""Verdicts with a list of kinds in a payload; the key of such a fact is its kind."""
+
 HISTORY_LINE = "Earlier pages"
 """How the template's line with the previous pages' powers begins; a release quotes it."""
 
@@ -148,12 +151,10 @@ def narrative_template(
         payload["findings"].append({"key": f"f{i}", **_finding_entry(finding)})
         judged = facts.judgements.get(finding.kind)
         evidence[f"f{i}"] = (finding.finding_id, *([judged.judgement_id] if judged else []))
-    payload["judgements"] = []
-    unseen = [j for k in KINDS if (j := facts.judgements.get(k)) and j.verdict != "present"]
-    for i, judgement in enumerate(unseen, 1):
-        entry = {"key": f"j{i}", "kind": judgement.kind, "verdict": judgement.verdict}
-        payload["judgements"].append(entry)
-        evidence[f"j{i}"] = (judgement.judgement_id,)
+    for verdict in UNSEEN:
+        unseen = [j for k in KINDS if (j := facts.judgements.get(k)) and j.verdict == verdict]
+        payload[verdict] = [j.kind for j in unseen]
+        evidence |= {j.kind: (j.judgement_id,) for j in unseen}
     text = _template_text(facts, history, trends, is_label_aware)
     return NarrativeTemplate(text, payload, evidence, trends)
 

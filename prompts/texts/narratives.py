@@ -32,7 +32,7 @@ def _read(reply: Any, template: NarrativeTemplate, facts: PageFacts, seed: int) 
 
 NARRATIVES = TextKind(
     name="narrative",
-    prompt="narrative-v2",
+    prompt="narrative-v3",
     reply=NarrativeReply,
     read=_read,
     empty={"text": ""},

@@ -1,7 +1,9 @@
 """Demanding multiple choice written by a teacher: one right option, three that the facts contradict.
 
 The right option and the explanation must be supported, every wrong option contradicted, each by the
-facts it names. Which letter is right is dealt here by the seed and never left to a model. Rule-written
+facts it names. The offline teacher is told what to ask of which page, so that its wording gives nothing
+away (``texts.question_plan``); a model asks what it likes. Which letter is right is dealt here by the
+seed and never left to a model. Rule-written
 questions are in ``questions``; how a teacher is asked, checked and stored is the same for all kinds
 (``teacher_texts``, ``texts.check``).
 """
@@ -18,7 +20,7 @@ from prompts import words
 from prompts.facts.page import PageFacts
 from prompts.texts.check import TELLTALE, Cited, Draft, Fault, TextKind, statement
 from prompts.texts.narrative_template import NarrativeTemplate
-from prompts.texts.template_questions import MIN_TOPICS, statements_of
+from prompts.texts.question_plan import MIN_TOPICS, plan_questions, topics_of
 
 LETTERS = "ABCD"
 MAX_LENGTH_RATIO = 1.5
@@ -78,13 +80,12 @@ def _telltale(options: list[str], columns: Mapping[str, Any]) -> Fault | None:
 
 
 def _lacks(payload: Mapping[str, Any]) -> str:
-    topics = {s.topic for s in statements_of(payload)}
-    return "" if len(topics) >= MIN_TOPICS else "too few facts for a question"
+    return "" if len(topics_of(payload)) >= MIN_TOPICS else "too few facts for a question"
 
 
 TEACHER_QUESTIONS = TextKind(
     name="question",
-    prompt="question-v1",
+    prompt="question-v2",
     reply=QuestionReply,
     read=_read,
     empty={
@@ -92,4 +93,5 @@ TEACHER_QUESTIONS = TextKind(
         "option_evidence": [],
     },
     lacks=_lacks,
+    plan=plan_questions,
 )  # fmt: skip

@@ -1,8 +1,9 @@
 """The words of the offline template teacher: each kind of text written from a payload by template.
 
-It knows payloads and reply schemas and no page: the same input as a model gets, the same reply as a
-model owes. Who sends and what it costs (nothing) is in ``teachers.template``; multiple choice is put
-together in ``texts.template_questions``; whether the words are true is checked like any teacher's.
+It knows payloads and reply schemas and no page: the same input as a model gets, but that it is told
+what to ask (``texts.question_plan``), and the same reply as a model owes. Who sends and what it costs
+(nothing) is in ``teachers.template``; multiple choice is put together in ``texts.template_questions``;
+whether the words are true is checked like any teacher's.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 from detectors.vocabulary import KINDS
 from prompts import words
 
-WRITER_VERSION = "2"
+WRITER_VERSION = "3"
 """Raised whenever a payload may be written out differently."""
 MIN_TURNS, MAX_TURNS = 3, 5
 MAX_TOLD = 4
@@ -159,24 +160,22 @@ def _family(payload: Payload, family: str, seed: int, n_told: int) -> list[Said]
     found = [f for f in payload["findings"] if KINDS[f["kind"]].family == family]
     said = [(finding_sentence(f), [f["key"]]) for f in found[:n_told]]
     absent = [
-        j for j in payload["judgements"]
-        if j["verdict"] == "absent" and KINDS[j["kind"]].family == family
-        and j["kind"] not in {"voltage", "dominant_rhythm"}
+        kind for kind in payload["absent"]
+        if KINDS[kind].family == family and kind not in {"voltage", "dominant_rhythm"}
     ]  # fmt: skip
     if absent:
-        nouns = words.plurals([j["kind"] for j in absent])
+        nouns = words.plurals(absent)
         frame = words.pick(("No {n} seen.", "No {n} on this page."), seed, "", f"absent-{family}")
-        said.append((frame.format(n=nouns), [j["key"] for j in absent]))
+        said.append((frame.format(n=nouns), absent))
     return said
 
 
 def _not_judged(payload: Payload) -> list[Said]:
-    entries = [j for j in payload["judgements"] if j["verdict"] == "not_judged"]
-    if not entries:
+    kinds = payload["not_judged"]
+    if not kinds:
         return []
-    nouns = words.plurals([j["kind"] for j in entries], "and")
-    text = f"{nouns[0].upper()}{nouns[1:]} could not be judged."
-    return [(text, [j["key"] for j in entries])]
+    nouns = words.plurals(kinds, "and")
+    return [(f"{nouns[0].upper()}{nouns[1:]} could not be judged.", list(kinds))]
 
 
 def finding_sentence(entry: Payload) -> str:

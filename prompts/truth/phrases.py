@@ -173,8 +173,9 @@ def read_skeleton(text: str) -> Plan:
     clauses = []
     is_closed = True
     for part in _clauses(text):
-        clauses.append(_Reader(part, n_numbers, n_names).clause())
-        is_closed = is_closed and _is_closed(part)
+        reader = _Reader(part, n_numbers, n_names)
+        clauses.append(reader.clause())
+        is_closed = is_closed and reader.is_closed()
         n_numbers += part.count("#")
         n_names += part.count("@")
     return Plan(tuple(clauses), is_closed)
@@ -192,17 +193,27 @@ def _clauses(text: str) -> list[str]:
     return [*parts, text[start:]]
 
 
-def _is_closed(clause: str) -> bool:
-    rest = _STAGE.sub(" ", _KIND.sub(" ", clause))
-    return all(word.lower() in CLOSED_WORDS for word in _WORD.findall(rest))
-
-
 class _Reader:
     """Reads one clause whose first number and name are the sentence's ``n``-th."""
 
     def __init__(self, text: str, n_numbers: int, n_names: int) -> None:
         self.text = text
         self.n_numbers, self.n_names = n_numbers, n_names
+        # names of kinds are one large alternation: looked for once, not by each who asks
+        self.kinds = list(_KIND.finditer(text))
+
+    def is_closed(self) -> bool:
+        """Whether every word is one that a template uses."""
+        rest = _STAGE.sub(" ", self._kindless(" "))
+        return all(word.lower() in CLOSED_WORDS for word in _WORD.findall(rest))
+
+    def _kindless(self, fill: str) -> str:
+        """Return the clause with the names of kinds replaced."""
+        pieces, end = [], 0
+        for match in self.kinds:
+            pieces.append(self.text[end : match.start()])
+            end = match.end()
+        return fill.join([*pieces, self.text[end:]])
 
     def clause(self) -> Clause:
         kinds, is_aside = self._kinds()
@@ -228,7 +239,7 @@ class _Reader:
             named = _mentions(_REASON.split(body)[0])
             return [Facet("kind", kind, "not_judged") for kind, _ in named], False
         found = []
-        for kind, start in _mentions(self.text):
+        for kind, start in ((_KIND_OF_GROUP[m.lastgroup or ""], m.start()) for m in self.kinds):
             is_absent = _NEGATION.search(self.text, 0, start) or _NEGATED_AFTER.search(
                 self.text, start
             )
@@ -252,7 +263,7 @@ class _Reader:
 
     def _counts(self) -> list[Facet]:
         found = []
-        for match in _KIND.finditer(self.text):
+        for match in self.kinds:
             before = _COUNT.search(self.text, 0, match.start())
             if before:
                 kind = _KIND_OF_GROUP[match.lastgroup or ""]
@@ -285,11 +296,11 @@ class _Reader:
     def _sides(self) -> list[Facet]:
         said = [m.lower() for m in _SIDE.findall(self.text)]
         sides = ["bilateral" if w.startswith(("bilateral", "both")) else w for w in said]
-        regions = [m.lower() for m in _REGION.findall(_KIND.sub(" ", self.text))]
+        regions = [m.lower() for m in _REGION.findall(self._kindless(" "))]
         return [*(Facet("side", s) for s in sides), *(Facet("region", r) for r in regions)]
 
     def _bands(self) -> list[Facet]:
-        found = [Facet("band", _band(m)) for m in _BANDS.findall(_KIND.sub("", self.text))]
+        found = [Facet("band", _band(m)) for m in _BANDS.findall(self._kindless(""))]
         for role, patterns in _LEADING.items():
             for pattern in patterns:
                 found += [
@@ -322,6 +333,11 @@ class _Reader:
 
 def _mentions(clause: str) -> list[tuple[str, int]]:
     return [(_KIND_OF_GROUP[m.lastgroup or ""], m.start()) for m in _KIND.finditer(clause)]
+
+
+def kinds_named(text: str) -> tuple[str, ...]:
+    """Return the kinds of finding that a text names, in its order."""
+    return tuple(dict.fromkeys(kind for kind, _ in _mentions(text)))
 
 
 def _trend_word(match: re.Match[str]) -> str:

@@ -12,6 +12,7 @@ from PIL import Image
 from prompts.captions.caption import caption_rows
 from prompts.facts.page import facts_of_shard
 from prompts.questions.items import question_rows
+from prompts.releases.classes import page_classes
 from prompts.releases.rows import ShardTables
 
 Tables = Callable[[int], dict[str, pl.DataFrame]]
@@ -66,8 +67,10 @@ def planted_shard(shard_tables: Tables, n: int = 64, *, is_gated: bool = False) 
     pages = list(facts_of_shard(**tables))
     captions = [row for page in pages for row in caption_rows(page)]
     free = [row for row in captions if row["variant"] == "label_free"]
-    segments = tables["segments"].with_columns(
-        licence=pl.lit("CC0-1.0"), is_gated=pl.lit(is_gated), pathology=pl.lit(0)
+    segments = (
+        tables["segments"]
+        .with_columns(licence=pl.lit("CC0-1.0"), is_gated=pl.lit(is_gated), pathology=pl.lit(0))
+        .with_columns(page_classes(tables["segments"]["segment_id"], tables["findings"]))
     )
     texts = {"captions": frame(captions), "questions": frame(question_rows(pages))}
     texts |= {kind: frame(teacher_row(kind, row) for row in free) for kind in TEACHER_KINDS}

@@ -24,7 +24,7 @@ from prompts.grounding.check import check_grounding
 from prompts.questions.items import write_questions
 from prompts.teachers.registry import make_gateway
 from prompts.texts.kinds import TEXT_KINDS
-from prompts.texts.teacher_texts import text_rows
+from prompts.texts.teacher_texts import UNPLANNED, text_rows
 
 
 @pytest.fixture(scope="module", params=["eegmat", "sleep-edfx"])
@@ -79,7 +79,9 @@ def test_offline_text_of_real_pages_is_all_supported(pages: list[PageFacts]) -> 
         for kind in TEXT_KINDS.values()
         for row in text_rows(kind, with_history(pages, 2), gateway, is_gated=False)
     ]
-    assert [r["grounding"] for r in rows] == ["supported"] * len(rows)
+    # a page that fits no other is not asked about
+    assert {r["grounding"] for r in rows} <= {"supported", f"dropped: {UNPLANNED}"}
+    assert sum(r["grounding"] == "supported" for r in rows) >= 3 * len(pages)
 
 
 def test_real_pages_are_asked_about(pages: list[PageFacts]) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from release_tables import Tables, planted_shard
 
 from prompts.releases.build import build_release, read_manifest, releases
+from prompts.releases.classes import page_classes
 from prompts.releases.draw import select
 from prompts.releases.recipe import GENERAL, TEXTS, Recipe, ReleaseError
 from prompts.releases.rows import ShardTables
@@ -25,16 +26,22 @@ def recipe(**changes: Any) -> Recipe:
 
 
 def pool(
-    kind: str, n: int, corpus: str = "hmc", split: str = "train", block: int = 1
+    kind: str,
+    n: int,
+    corpus: str = "hmc",
+    split: str = "train",
+    block: int = 1,
+    page_class: str = "artifact",
 ) -> pl.DataFrame:
     """``n`` samples of a kind in blocks of a size, ranked by their number."""
-    ids = [f"{corpus}-{split}-{kind}-{i}" for i in range(n)]
+    ids = [f"{corpus}-{split}-{kind}-{page_class}-{i}" for i in range(n)]
     return pl.DataFrame(
         {
             "rank": [1000 + i // block for i in range(n)], "shard": "a-01-of-01", "kind": kind,
             "split": split, "corpus": corpus, "subject_id": f"{corpus}-{split}", "segment_id": ids,
-            "sample_id": ids, "block_id": [f"{corpus}-{split}-{kind}-b{i // block}" for i in range(n)],
-            "is_gated": False, "pathology": 0, "bands": None,
+            "sample_id": ids,
+            "block_id": [f"{corpus}-{split}-{kind}-{page_class}-b{i // block}" for i in range(n)],
+            "is_gated": False, "pathology": 0, "bands": None, "page_class": page_class,
         },
         schema_overrides={"rank": pl.UInt64, "pathology": pl.Int8, "bands": pl.List(pl.UInt64)},
     )  # fmt: skip
@@ -154,6 +161,73 @@ def test_an_inconsistent_recipe_is_refused(changes: dict[str, Any], named: str) 
         recipe(**changes)
 
 
+@pytest.mark.parametrize(
+    ("n_normal", "n_other", "expected"),
+    [(100, 100, (20, 30)), (5, 100, (5, 45)), (100, 12, (8, 12)), (100, 0, (0, 0))],
+)
+def test_plain_pages_keep_their_share_of_what_is_drawn(
+    n_normal: int, n_other: int, expected: tuple[int, int]
+) -> None:
+    asked = recipe(
+        mixture={"train": {"captions": 50}}, caps={"normal_share": 0.4}, is_shortfall_allowed=True
+    )
+    frame = pl.concat([pool("captions", n_normal, page_class="normal"), pool("captions", n_other)])
+    rows = select(asked, frame).rows
+    n_plain = rows.filter(pl.col("page_class") == "normal").height
+    assert n_plain <= 0.4 * rows.height
+    if n_other == 100:
+        assert (rows.height, n_plain) == (50, expected[0] if n_normal == 5 else n_plain)
+    else:
+        assert (n_plain, rows.height - n_plain) == expected
+
+
+def test_the_share_of_plain_pages_holds_with_whole_blocks_of_mixed_pages() -> None:
+    frame = pool("questions", 400, block=4)
+    classes = ["normal", "normal", "sleep", "artifact"] * 50 + ["sleep"] * 40 + ["normal"] * 160
+    frame = frame.with_columns(page_class=pl.Series(classes))
+    asked = recipe(
+        mixture={"train": {"questions": 100}},
+        caps={"normal_share": 0.4},
+        balance="corpus_and_class",
+        is_shortfall_allowed=True,
+    )
+    rows = select(asked, frame).rows
+    assert 80 <= rows.height <= 100
+    assert rows.filter(pl.col("page_class") == "normal").height <= 0.4 * rows.height
+    assert set(rows.group_by("block_id").len()["len"]) == {4}
+
+
+def test_classes_are_drawn_in_turn_within_each_corpus() -> None:
+    sizes = {("hmc", "normal"): 500, ("hmc", "sleep"): 80, ("hmc", "epileptiform"): 6,
+             ("tuab", "artifact"): 300, ("tuab", "normal"): 300}  # fmt: skip
+    frame = pl.concat(pool("captions", n, c, page_class=k) for (c, k), n in sizes.items())
+    asked = recipe(mixture={"train": {"captions": 50}}, balance="corpus_and_class")
+    counts = select(asked, frame).rows.group_by("corpus", "page_class").len().rows()
+    assert {(c, k): n for c, k, n in counts} == {
+        ("hmc", "normal"): 11, ("hmc", "sleep"): 11, ("hmc", "epileptiform"): 6,
+        ("tuab", "artifact"): 11, ("tuab", "normal"): 11,
+    }  # fmt: skip
+
+
+def test_kinds_asked_in_equal_number_come_out_equal_beside_blocks() -> None:
+    kinds = ("descriptions", "teacher_questions", "dialogues")
+    frame = pl.concat(
+        pool(kind, 48, block=4 if kind == "teacher_questions" else 1) for kind in kinds
+    )
+    asked = recipe(mixture={"train": dict.fromkeys(kinds, 31)}, scale="to_present")
+    assert drawn(select(asked, frame)) == dict.fromkeys(sorted(kinds), 28)
+
+
+def test_a_page_is_of_the_most_telling_class_that_may_be_said() -> None:
+    findings = pl.DataFrame(
+        [("a", "blink", False), ("a", "spike", False), ("b", "spindle", True), ("b", "voltage", False),
+         ("c", "focal_slowing", False), ("c", "spindle", False), ("d", "blink", False)],
+        schema=["segment_id", "kind", "is_masked"], orient="row",
+    )  # fmt: skip
+    found = page_classes(pl.Series("segment_id", ["e", "d", "c", "b", "a"]), findings)
+    assert found.to_list() == ["normal", "artifact", "slowing", "normal", "epileptiform"]
+
+
 @pytest.fixture
 def load(shard_tables: Tables) -> Callable[[str], ShardTables | None]:
     tables = planted_shard(shard_tables)
@@ -168,7 +242,7 @@ def load(shard_tables: Tables) -> Callable[[str], ShardTables | None]:
     segments = pairs.select(
         "segment_id", corpus=pl.lit("cosyn"), subject_id=pl.col("segment_id"), split=pl.lit("train"),
         licence=pl.lit("ODC-BY-1.0"), is_gated=pl.lit(False), is_simulated=pl.lit(False),
-        pathology=pl.lit(0),
+        pathology=pl.lit(0), page_class=pl.lit(""),
     )  # fmt: skip
     general = ShardTables(
         segments, {GENERAL: pairs}, tables.render, {"ODC-BY-1.0": "https://terms.example/odc"}
@@ -202,6 +276,12 @@ def test_every_kind_and_the_general_pairs_make_one_release(
     assert "| cosyn | 12 | 0 | 0 | 7 | 2 | as printed |" in splits
     assert read_manifest(tmp_path / "r")["drawing"]["factors"]["train"] == "3/10"
     assert report.drawing.duplicates == {"general": 0}
+    classes = report.drawing.classes["train/captions"]
+    assert sum(classes.values()) == 12
+    card = (tmp_path / "r" / "README.md").read_text()
+    assert (
+        f"{100 * classes.get('normal', 0) / 12:.1f} % |" in card.split("## What the pages show")[1]
+    )
 
 
 def test_absent_general_pairs_are_named_as_absent(

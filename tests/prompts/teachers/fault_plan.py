@@ -7,6 +7,7 @@ HTTP is in ``fault_server``; the two providers' formats are in ``fault_protocols
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import random
@@ -120,6 +121,17 @@ def _hash(*key: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
+PICTURE_TOKENS = 1000
+
+
+def picture(encoded: str) -> bytes:
+    """Return a PNG from base64, refusing anything else as the providers do."""
+    data = base64.b64decode(encoded, validate=True)
+    if not data.startswith(b"\x89PNG\r\n\x1a\n") or not data.endswith(b"IEND\xaeB`\x82"):
+        raise ValueError("no PNG")
+    return data
+
+
 def digest(value: Any) -> str:
     """Return a short hash of JSON."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:20]
@@ -127,17 +139,20 @@ def digest(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Asked:
-    """What both protocols ask for: texts, schema and limit."""
+    """What both protocols ask for: texts, schema, limit, pictures, candidates of the first token."""
 
     texts: tuple[str, ...]
     schema: Mapping[str, Any]
     max_output_tokens: int
     body: str
+    pictures: tuple[bytes, ...] = ()
+    top_logprobs: int = 0
 
     @property
     def input_tokens(self) -> int:
-        """Tokens as the server counts them: 4 characters each."""
-        return sum(map(len, self.texts)) // 4 + len(json.dumps(self.schema)) // 4 + 3
+        """Tokens as the server counts them: 4 characters each, 1000 a picture."""
+        words = sum(map(len, self.texts)) // 4 + len(json.dumps(self.schema)) // 4 + 3
+        return words + PICTURE_TOKENS * len(self.pictures)
 
 
 @dataclass(frozen=True)
@@ -149,10 +164,27 @@ class Written:
     input_tokens: int
     cached_tokens: int
     output_tokens: int
+    top_logprobs: tuple[tuple[str, float], ...] = ()
+
+
+def write_plain(asked: Asked, plan: FaultPlan, n_before: int) -> Written:
+    """Answer a question without a schema: one of the letters it shows, or a few words."""
+    fault = plan.content_fault(asked.body, n_before)
+    shown = hashlib.sha256(b"".join(asked.pictures)).hexdigest()
+    rng = random.Random(_hash(plan.seed, shown, *asked.texts))
+    letters = re.findall(r"^([A-H])\. ", "\n".join(asked.texts), re.MULTILINE)
+    words = rng.choice(letters) if letters else " ".join(rng.choices(_WORDS, k=8)) + "."
+    text = "" if fault in {"refusal", "filter", "empty"} else words
+    others = [(letter, -3.0 - i) for i, letter in enumerate(letters) if letter != words]
+    top = ((words.split()[0], -0.2), *others)[: asked.top_logprobs]
+    n_in = asked.input_tokens
+    return Written(fault, text, n_in, int(n_in * plan.cached_share), -(-len(text) // 4), top)
 
 
 def write(asked: Asked, plan: FaultPlan, n_before: int) -> Written:
     """Write the n-th reply (from 0) to a request, right or wrong by the plan."""
+    if not asked.schema:
+        return write_plain(asked, plan, n_before)
     fault = plan.content_fault(asked.body, n_before)
     rng = random.Random(_hash(plan.seed, asked.body, "words"))
     keys = [k for text in asked.texts for k in re.findall(r'"key"\s*:\s*"(\w+)"', text)] or ["page"]

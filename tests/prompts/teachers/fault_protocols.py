@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from tests.prompts.teachers.fault_plan import Asked, Written, digest
+from tests.prompts.teachers.fault_plan import Asked, Written, digest, picture
 
 Json = dict[str, Any]
 
@@ -75,8 +75,15 @@ class OpenAI:
     def read(self, body: Json) -> Asked:
         schema = body.get("response_format", {}).get("json_schema", {}).get("schema", {})
         limit = body.get("max_completion_tokens") or body.get("max_tokens") or 256
-        texts = tuple(str(m["content"]) for m in body["messages"])
-        return Asked(texts, schema, limit, digest(body))
+        parts = [part for m in body["messages"] for part in _parts(m["content"])]
+        texts = tuple(part["text"] for part in parts if part["type"] == "text")
+        shown = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+        heads = {url.partition(",")[0] for url in shown}
+        if heads - {"data:image/png;base64"}:
+            raise ValueError("a picture that is not in the message")
+        pictures = tuple(picture(url.partition(",")[2]) for url in shown)
+        top = int(body.get("top_logprobs") or 0) if body.get("logprobs") else 0
+        return Asked(texts, schema, limit, digest(body), pictures, top)
 
     def reply(self, written: Written, body: Json) -> Json:
         message = {"role": "assistant", "content": written.text, "refusal": None}
@@ -84,6 +91,9 @@ class OpenAI:
             message |= {"content": None, "refusal": "I can't help with that."}
         reason = {"filter": "content_filter", "truncated": "length"}.get(written.fault, "stop")
         choice = {"index": 0, "message": message, "finish_reason": reason, "logprobs": None}
+        if written.top_logprobs:
+            top = [{"token": t, "logprob": p, "bytes": None} for t, p in written.top_logprobs]
+            choice["logprobs"] = {"content": [{**top[0], "top_logprobs": top}], "refusal": None}
         return {
             "id": "chatcmpl-1",
             "object": "chat.completion",
@@ -151,9 +161,17 @@ class Gemini:
             or {}
         )
         turns = [system, *body["contents"]]
-        texts = tuple(p.get("text", "") for turn in turns for p in turn.get("parts", []))
+        parts = [part for turn in turns for part in turn.get("parts", [])]
+        texts = tuple(part.get("text", "") for part in parts)
+        blobs = [b for p in parts if (b := _either(p, "inlineData", "inline_data"))]
+        if any(_either(b, "mimeType", "mime_type") != "image/png" for b in blobs):
+            raise ValueError("a picture of another type")
+        # the client writes base64 for addresses
+        pictures = tuple(picture(b["data"].replace("-", "+").replace("_", "/")) for b in blobs)
         limit = _either(config, "maxOutputTokens", "max_output_tokens") or 256
-        return Asked(texts, schema, limit, digest(body))
+        is_asked = _either(config, "responseLogprobs", "response_logprobs")
+        top = int(config.get("logprobs") or 0) if is_asked else 0
+        return Asked(texts, schema, limit, digest(body), pictures, top)
 
     def reply(self, written: Written, body: Json) -> Json:
         usage = {
@@ -172,6 +190,12 @@ class Gemini:
         candidate: Json = {"finishReason": reason, "index": 0}
         if written.fault != "refusal":
             candidate["content"] = {"role": "model", "parts": [{"text": written.text}]}
+        if written.top_logprobs:
+            top = [{"token": t, "logProbability": p} for t, p in written.top_logprobs]
+            candidate["logprobsResult"] = {
+                "topCandidates": [{"candidates": top}],
+                "chosenCandidates": top[:1],
+            }
         return reply | {"candidates": [candidate]}
 
     def error(self, status: int, message: str, retry_after_s: float | None = None) -> Json:
@@ -230,6 +254,10 @@ def read_gemini_lines(config: Json, files: Mapping[str, str]) -> tuple[list[Line
         return [Line(e["key"], e["request"]) for e in entries], False
     inline = config["requests"]["requests"]
     return [Line(e.get("metadata", {}).get("key", ""), e["request"]) for e in inline], True
+
+
+def _parts(content: Any) -> list[Json]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
 
 
 def _either(value: Json, camel: str, snake: str) -> Any:

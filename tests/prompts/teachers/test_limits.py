@@ -10,6 +10,7 @@ import pytest
 
 from prompts.teachers.base import TeacherDownError
 from prompts.teachers.limits import BURST_S, Limits, LimitSettings
+from prompts.teachers.settings import GatewaySettings
 
 
 class Time:
@@ -243,3 +244,19 @@ def test_successes_between_failures_keep_the_breaker_closed() -> None:
         return limits.breaker.is_open
 
     assert not asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("waits", "expected"),
+    [
+        ({}, (5.0, 60.0, 20.0)),
+        ({"batch_poll_s": 0.5}, (0.5, 60.0, 2.0)),
+        ({"batch_poll_s": 90.0, "batch_find_s": 7.0}, (90.0, 90.0, 7.0)),
+        ({"batch_max_poll_s": 600.0}, (5.0, 600.0, 20.0)),
+    ],
+)
+def test_waits_of_batches_are_settings(
+    waits: dict[str, float], expected: tuple[float, float, float]
+) -> None:
+    limits = GatewaySettings(**waits).batch_limits()
+    assert (limits.poll_s, limits.max_poll_s, limits.find_s) == expected

@@ -119,5 +119,5 @@ def test_schema_of_the_file_is_the_schema_that_is_checked(kind: TextKind) -> Non
 
 
 def test_unknown_prompt_lists_those_that_exist() -> None:
-    with pytest.raises(FileNotFoundError, match="description-v1, dialogue-v2, narrative-v2"):
+    with pytest.raises(FileNotFoundError, match="description-v2, dialogue-v3, narrative-v3"):
         load_prompt("sonnet-v1")

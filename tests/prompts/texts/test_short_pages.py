@@ -20,7 +20,7 @@ from prompts.grounding.check import check_grounding
 from prompts.questions.types import CANNOT_TELL, drafts
 from prompts.teachers.registry import make_gateway
 from prompts.texts.kinds import TEXT_KINDS
-from prompts.texts.teacher_texts import text_rows
+from prompts.texts.teacher_texts import UNPLANNED, text_rows
 
 WHY = "only 4.3 of 10 s were recorded"
 
@@ -90,7 +90,8 @@ def test_offline_text_is_supported_and_trends_skip_it(pages: list[PageFacts]) ->
         for kind in TEXT_KINDS.values()
         for row in text_rows(kind, with_history(pages, 2), gateway, is_gated=False)
     ]
-    assert [r["grounding"] for r in rows] == ["supported"] * len(rows)
+    # a page that fits no other is not asked about
+    assert {r["grounding"] for r in rows} <= {"supported", f"dropped: {UNPLANNED}"}
 
 
 def test_no_question_claims_an_absence_on_it(pages: list[PageFacts]) -> None:

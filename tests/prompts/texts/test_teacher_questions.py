@@ -9,15 +9,23 @@ import polars as pl
 import pytest
 from scripted_teacher import Scripted, scripted_gateway
 
+from benchmark.text.text_only import text_only
 from prompts.facts.page import PageFacts, facts_of_shard
 from prompts.grounding.check import check_grounding
 from prompts.teachers.base import Repair, TeacherRequest
+from prompts.teachers.gateway import Gateway
 from prompts.teachers.registry import make_gateway
 from prompts.texts.teacher_questions import TEACHER_QUESTIONS
-from prompts.texts.teacher_texts import TextTask, text_rows
+from prompts.texts.teacher_texts import UNPLANNED, TextTask, text_rows
 
 Plant = Callable[..., PageFacts]
 Tables = Callable[[int], dict[str, pl.DataFrame]]
+
+
+def written(pages: list[PageFacts], gateway: Gateway) -> list[dict[str, Any]]:
+    """Return the rows that were asked about."""
+    rows = text_rows(TEACHER_QUESTIONS, [(p, ()) for p in pages], gateway, is_gated=True)
+    return [row for row in rows if row["n_requests"]]
 
 
 def option(text: str, *facts: str) -> dict[str, Any]:
@@ -90,7 +98,7 @@ def test_a_question_is_proved_from_both_sides(
 def test_letters_are_dealt_by_us_and_evenly(shard_tables: Tables) -> None:
     pages = list(facts_of_shard(**shard_tables(256)))
     gateway = make_gateway({"provider": "template"}, None)
-    rows = list(text_rows(TEACHER_QUESTIONS, [(p, ()) for p in pages], gateway, is_gated=True))
+    rows = written(pages, gateway)
     letters = Counter(row["answer"] for row in rows)
     assert set(letters) == set("ABCD")
     assert max(letters.values()) < 2 * min(letters.values())
@@ -114,8 +122,9 @@ def test_the_place_of_an_option_in_the_reply_says_nothing(plant: Plant) -> None:
 def test_every_option_carries_what_proves_it(shard_tables: Tables) -> None:
     pages = list(facts_of_shard(**shard_tables(48)))
     gateway = make_gateway({"provider": "template"}, None)
-    rows = text_rows(TEACHER_QUESTIONS, [(p, ()) for p in pages], gateway, is_gated=True)
-    for facts, row in zip(pages, rows, strict=True):
+    by_id = {p.segment_id: p for p in pages}
+    for row in written(pages, gateway):
+        facts = by_id[row["segment_id"]]
         for text, evidence in zip(row["options"], row["option_evidence"], strict=True):
             assert evidence
             assert all(facts.has_evidence(e) for e in evidence)
@@ -124,14 +133,37 @@ def test_every_option_carries_what_proves_it(shard_tables: Tables) -> None:
         assert set(row["evidence"]) >= {e for ids in row["option_evidence"] for e in ids}
 
 
-def test_offline_options_cross_two_statements_with_their_opposites(plant: Plant) -> None:
+def test_each_offline_option_is_right_on_one_page_of_its_block(shard_tables: Tables) -> None:
+    pages = list(facts_of_shard(**shard_tables(160)))
     gateway = make_gateway({"provider": "template"}, None)
-    (row,) = text_rows(TEACHER_QUESTIONS, [(plant(), ())], gateway, is_gated=True)
-    parts = Counter(
-        part for text in row["options"] for part in text.lower().rstrip(".").split("; ")
-    )
-    assert len(parts) == 4
-    assert set(parts.values()) == {2}
+    rows = written(pages, gateway)
+    assert len(rows) > 0.8 * len(pages)
+    blocks: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        blocks.setdefault(row["block_id"], []).append(row)
+    for block in blocks.values():
+        assert len({row["question"] for row in block}) == 1
+        assert len({row["segment_id"] for row in block}) == 4
+        assert sorted(row["answer_text"] for row in block) == sorted(block[0]["options"])
+        assert len({tuple(sorted(row["options"])) for row in block}) == 1
+    subjects = {p.segment_id: p.subject_id for p in pages}
+    found = text_only([row | {"subject_id": subjects[row["segment_id"]]} for row in rows])
+    assert found.is_chance
+    assert found.n_items == len(rows)
+
+
+def test_a_lone_page_is_asked_nothing_offline_and_a_model_is_not_planned_for(plant: Plant) -> None:
+    (row,) = text_rows(
+        TEACHER_QUESTIONS, [(plant(), ())], make_gateway({"provider": "template"}, None),
+        is_gated=True,
+    )  # fmt: skip
+    assert row["grounding"] == f"dropped: {UNPLANNED}"
+    provider = Scripted(lambda request, repair: REPLY)
+    with scripted_gateway(provider) as gateway:
+        (row,) = text_rows(TEACHER_QUESTIONS, [(plant(), ())], gateway, is_gated=True)
+    assert row["grounding"] == "supported"
+    assert row["block_id"] == row["sample_id"]
+    assert "ask" not in provider.requests[0].payload
 
 
 def test_a_page_without_facts_to_join_is_not_asked_about(plant: Plant) -> None:

@@ -23,11 +23,14 @@ from prompts.texts.descriptions import DESCRIPTIONS
 from prompts.texts.dialogues import DIALOGUES
 from prompts.texts.kinds import TEXT_KINDS
 from prompts.texts.narratives import NARRATIVES
+from prompts.texts.question_plan import Ask
 from prompts.texts.teacher_questions import TEACHER_QUESTIONS
 from prompts.texts.teacher_texts import (
+    UNPLANNED,
     TextTask,
     counted_rows,
     drawn,
+    planned,
     requests_of,
     text_rows,
     topic_of,
@@ -35,6 +38,7 @@ from prompts.texts.teacher_texts import (
 
 Plant = Callable[..., PageFacts]
 Tables = Callable[[int], dict[str, pl.DataFrame]]
+Plan = Mapping[str, Ask] | None
 TRUE = {"text": "Sharp wave, maximum at T7, at 3.4 s.", "facts": ["f4"]}
 FALSE = {"text": "Sharp wave, maximum at T8, at 3.4 s.", "facts": ["f4"]}
 
@@ -60,7 +64,8 @@ def test_offline_texts_of_a_shard_all_stand_and_repeat(
     pages = list(facts_of_shard(**shard_tables(96)))
     gateway = make_gateway({"provider": "template"}, None)
     rows = list(text_rows(kind, with_history(pages, 2), gateway, is_gated=True))
-    assert {row["grounding"] for row in rows} == {SUPPORTED}
+    assert sum(row["grounding"] == SUPPORTED for row in rows) > 0.9 * len(pages)
+    assert {row["grounding"] for row in rows} <= {SUPPORTED, f"dropped: {UNPLANNED}"}
     assert rows == list(text_rows(kind, with_history(pages, 2), gateway, is_gated=True))
     assert len({row["sample_id"] for row in rows}) == len(pages)
 
@@ -72,7 +77,7 @@ def test_every_sentence_has_evidence_of_its_page(shard_tables: Tables, kind: Tex
     for facts, row in zip(
         pages, text_rows(kind, [(p, ()) for p in pages], gateway, is_gated=True), strict=True
     ):
-        assert row["sentences"]
+        assert row["sentences"] or row["grounding"] == f"dropped: {UNPLANNED}"
         for sentence in row["sentences"]:
             assert sentence["text"]
             assert sentence["evidence"]
@@ -116,6 +121,7 @@ def test_a_reply_that_stays_wrong_is_dropped_with_its_cause_and_its_price(plant:
     assert row["grounding"].startswith("contradicted: ")
     assert counted_cause(row["grounding"]) == "contradicted"
     assert row["n_requests"] == 2
+    assert (row["input_tokens"], row["output_tokens"]) == (200, 100)
     assert row["cost_usd"] == pytest.approx(2 * (100 * 2.0 + 50 * 8.0) / 1e6)
     assert row["template"]
 
@@ -238,13 +244,16 @@ def test_three_kinds_come_out_one_to_one(shard_tables: Tables) -> None:
     n_of = Counter[str]()
     shown = []
     for kind in (DESCRIPTIONS, TEACHER_QUESTIONS, DIALOGUES):
+        plan = planned(kind, pages, gateway)
 
-        def ask(chosen: frozenset[str], kind: TextKind = kind) -> list[dict[str, Any]]:
+        def ask(
+            chosen: frozenset[str], kind: TextKind = kind, plan: Plan = plan
+        ) -> list[dict[str, Any]]:
             mine = [(p, ()) for p in pages if p.segment_id in chosen]
-            return list(text_rows(kind, mine, gateway, is_gated=False))
+            return list(text_rows(kind, mine, gateway, is_gated=False, plan=plan))
 
-        order = drawn(kind, [p.segment_id for p in pages], 0)
-        rows = list(counted_rows(ask, order, 12))
+        order = drawn(kind, [p.segment_id for p in pages], 0, plan)
+        rows = list(counted_rows(ask, order, 12, in_blocks=plan is not None))
         n_of[kind.name] = sum(r["grounding"] == SUPPORTED for r in rows)
         shown.append(frozenset(r["segment_id"] for r in rows))
     assert set(n_of.values()) == {12}
