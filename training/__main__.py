@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from training import torchvision_shim
 
 COMMANDS = {
+    "stage0": ("training.vlm.cli", "stage 0: every part of a model built from random weights"),
     "stage1": ("training.vlm.cli", "stage 1 of the vision-language model: projector only"),
     "stage2": ("training.vlm.cli", "stage 2: language model and projector"),
+    "recipe": ("training.vlm.stages", "every stage of a recipe, one after the other"),
     "waveform": ("training.waveform.cli", "the waveform detector"),
 }
 """Command, the module whose ``main(arguments) -> int`` runs it, and what it does."""

@@ -1,13 +1,14 @@
 """Group ``models``: the waveform detector and the two stages of a vision-language model.
 
 Training runs in programs of its own (``python -m training ...``), started through Dagster Pipes, so
-the same program runs by hand, under torchrun or on another machine. Nothing here imports torch.
+the same program runs by hand, under torchrun or on another machine; where, the launch settings say
+(:mod:`dagster_project.launching`). Nothing here imports torch.
 """
 
 import hashlib
 import json
 import os
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from dagster_project import partitions, plots, provenance
 from dagster_project.assets.factory import Grain
 from dagster_project.detection import detector_folder, detector_for
 from dagster_project.failures import PermanentFailure, translated
+from dagster_project.launching.launcher import Launcher, project_path
 from dagster_project.resources import Workspace
 from prompts.releases.build import releases
 from training.recipes import detector_recipes, model_recipes, recipe_path
@@ -53,11 +55,19 @@ def stage_folder(workspace: Workspace, recipe: str, stage: str) -> Path:
     return workspace.folder("models", "vlm", recipe, stage)
 
 
+def model_folder(workspace: Workspace, recipe: str) -> Path:
+    """Return the folder of a recipe's finished model: of the last stage it declares."""
+    return stage_folder(workspace, recipe, model_recipes()[recipe].stages[-1])
+
+
 @_MODELS.asset(
     "aligned_model",
     code=_TRAINER_CODE,
     deps=[
-        dg.AssetDep("instruction_dataset", partition_mapping=partitions.releases_to_models()),
+        dg.AssetDep(
+            "instruction_dataset",
+            partition_mapping=partitions.releases_to_models("stage0", "stage1"),
+        ),
     ],
     description="Stage 1: the projector alone (`model.visual.merger`) learns to put pages into the "
     "language model's words; everything else is frozen.",
@@ -68,10 +78,10 @@ def aligned_model(
     context: dg.AssetExecutionContext,
     config: TrainConfig,
     workspace: Workspace,
-    pipes: dg.PipesSubprocessClient,
+    launcher: Launcher,
 ) -> dg.MaterializeResult[None]:
     """Run stage 1 of a recipe."""
-    return _train(context, config, workspace, pipes, "stage1", base=None)
+    return _train(context, config, workspace, launcher, "stage1")
 
 
 @_MODELS.asset(
@@ -79,7 +89,10 @@ def aligned_model(
     code=_TRAINER_CODE,
     deps=[
         "aligned_model",
-        dg.AssetDep("instruction_dataset", partition_mapping=partitions.releases_to_models()),
+        dg.AssetDep(
+            "instruction_dataset",
+            partition_mapping=partitions.releases_to_models("stage0", "stage2"),
+        ),
     ],
     description="Stage 2: the language model and the projector learn to answer; the rest of the "
     "vision tower stays frozen.",
@@ -90,35 +103,35 @@ def tuned_model(
     context: dg.AssetExecutionContext,
     config: TrainConfig,
     workspace: Workspace,
-    pipes: dg.PipesSubprocessClient,
+    launcher: Launcher,
 ) -> dg.MaterializeResult[None]:
-    """Run stage 2 of a recipe on the model of stage 1."""
-    base = stage_folder(workspace, context.partition_key, "stage1")
-    return _train(context, config, workspace, pipes, "stage2", base=base)
+    """Run stage 2 of a recipe on the model of the stage before."""
+    return _train(context, config, workspace, launcher, "stage2")
 
 
 def _train(
     context: dg.AssetExecutionContext,
     config: TrainConfig,
     workspace: Workspace,
-    pipes: dg.PipesSubprocessClient,
+    launcher: Launcher,
     stage: str,
-    *,
-    base: Path | None,
 ) -> dg.MaterializeResult[None]:
     recipe = context.partition_key
-    release = workspace.folder("releases", model_recipes()[recipe].release)
-    out = stage_folder(workspace, recipe, stage)
-    with translated():
-        command = [sys.executable, "-m", "training", stage, "--recipe", str(recipe_path(recipe))]
-        command += ["--dataset", str(release), "--out", str(out)]
-        command += ["--base", str(base)] if base else []
-        command += ["--set", f"{stage}.max_steps={config.max_steps}"] if config.max_steps else []
-        if config.learning_rate:
-            command += ["--set", f"{stage}.lr={config.learning_rate}"]
-        command += ["--fresh"] if config.is_fresh else []
-    run = pipes.run(context=context, command=command, env=program_environment())
-    reported = run.get_materialize_result()
+    head, out = model_recipes()[recipe], stage_folder(workspace, recipe, stage)
+    if stage not in head.stages:
+        raise PermanentFailure(
+            f"recipe {recipe!r} declares no {stage} (an ablation); its model is that of "
+            f"{head.stages[-1]}, and the other stages are assets of their own"
+        )
+    if head.stage_before(stage) == "stage0":
+        # no asset of its own: it stands in for the pretraining that a built model lacks. A finished
+        # one is found and not repeated
+        _launch(context, workspace, launcher, "stage0", ())
+    words = [f"{stage}.max_steps={config.max_steps}"] if config.max_steps else []
+    words += [f"{stage}.lr={config.learning_rate}"] if config.learning_rate else []
+    overrides = [word for setting in words for word in ("--set", setting)]
+    overrides += ["--fresh"] if config.is_fresh else []
+    reported = _launch(context, workspace, launcher, stage, overrides)
     steps = _read_lines(out / "metrics.jsonl")
     losses = [(s["step"], s["loss"]) for s in steps if "loss" in s]
     return dg.MaterializeResult(
@@ -126,7 +139,7 @@ def _train(
         metadata={
             **(reported.metadata or {}),
             "path": dg.MetadataValue.path(str(out)),
-            "release": model_recipes()[recipe].release,
+            "release": head.release_of(stage),
             "steps": len(losses),
             "first_loss": losses[0][1] if losses else float("nan"),
             "last_loss": losses[-1][1] if losses else float("nan"),
@@ -134,6 +147,28 @@ def _train(
             "code": provenance.code_version(*_TRAINER_CODE),
         },
     )
+
+
+def _launch(
+    context: dg.AssetExecutionContext,
+    workspace: Workspace,
+    launcher: Launcher,
+    stage: str,
+    overrides: Sequence[str],
+) -> dg.MaterializeResult[None]:
+    recipe = context.partition_key
+    head, before = model_recipes()[recipe], model_recipes()[recipe].stage_before(stage)
+    release = workspace.folder("releases", head.release_of(stage))
+    # by name: another machine has the recipe in its own copy of this project
+    words = [stage, "--recipe", recipe, "--dataset", str(release.resolve())]
+    words += ["--out", str(stage_folder(workspace, recipe, stage).resolve())]
+    if before:
+        words += ["--base", str(stage_folder(workspace, recipe, before).resolve())]
+    folder = workspace.folder("launches", stage, recipe)
+    reported = launcher.run(context, "training", [*words, *overrides], folder, is_spread=True)
+    if reported is None:
+        raise PermanentFailure("the trainer ended well and reported no model; its output says more")
+    return reported
 
 
 @_DETECTORS.asset(
@@ -151,12 +186,12 @@ def waveform_detector(
     context: dg.AssetExecutionContext,
     config: DetectorTrainConfig,
     workspace: Workspace,
-    pipes: dg.PipesSubprocessClient,
+    launcher: Launcher,
 ) -> dg.MaterializeResult[None]:
     """Train a detector in a program of its own, or check the shipped one, and report its card."""
     recipe = context.partition_key
     if recipe != partitions.SHIPPED_DETECTOR:
-        _train_detector(context, config, workspace, pipes)
+        _train_detector(context, config, workspace, launcher)
     with translated():
         detector = detector_for(workspace, recipe)
     return dg.MaterializeResult(
@@ -173,21 +208,21 @@ def _train_detector(
     context: dg.AssetExecutionContext,
     config: DetectorTrainConfig,
     workspace: Workspace,
-    pipes: dg.PipesSubprocessClient,
+    launcher: Launcher,
 ) -> None:
     recipe, store = context.partition_key, workspace.store()
     release = detector_recipes()[recipe].release
     shards = [s for s in releases()[release].shards if store.manifest("segments", s)]
     if not shards:
         raise PermanentFailure(f"release {release!r} has no materialised shard to train from")
-    command = [sys.executable, "-m", "training.waveform", "train"]
-    command += ["--recipe", str(recipe_path(recipe))]
+    command = ["train", "--recipe", str(recipe_path(recipe))]
     command += ["--segments", *(store.path("segments", s) for s in shards)]
     command += [store.path("planted_segments", release)]
     command += ["--annotations", store.path("waveform_annotations", release)]
-    command += ["--out", str(detector_folder(workspace, recipe))]
+    command += ["--out", str(detector_folder(workspace, recipe).resolve())]
     command += ["--epochs", str(config.epochs)] if config.epochs else []
-    pipes.run(context=context, command=command, env=program_environment())
+    launch = workspace.folder("launches", context.asset_key.path[-1], recipe)
+    launcher.run(context, "training.waveform", command, launch)
 
 
 def weights_version(folder: Path) -> str:
@@ -210,11 +245,9 @@ def weights_version(folder: Path) -> str:
 
 def program_environment() -> dict[str, str]:
     """Return the environment of a started program: no telemetry, this project on its path."""
-    project = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(p for p in (project, os.environ.get("PYTHONPATH", "")) if p)
     return {
         **os.environ,
-        "PYTHONPATH": path,
+        "PYTHONPATH": project_path(),
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "YOLO_OFFLINE": "1",
     }

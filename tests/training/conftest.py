@@ -16,7 +16,8 @@ import yaml
 from PIL import Image
 
 from training import torchvision_shim
-from training.vlm.config import BuiltModel, Recipe, parse_recipe
+from training.vlm.base_config import BuiltModel
+from training.vlm.config import Recipe, parse_recipe
 from training.vlm.data import open_dataset
 from training.vlm.model import Vlm, build_model
 

@@ -1,9 +1,6 @@
 """Killed at any moment, the trainer comes back to the weights of the unbroken run, bit for bit.
 
-A server that has loaded the libraries once forks the real command line for every attempt, so that a
-kill costs a second and not ten, and what is killed is a process of its own. Two kills by default,
-20 with ``NEUROGLOSS_KILLS=full``,
-N with ``NEUROGLOSS_KILLS=N``.
+Two kills by default, 20 with ``NEUROGLOSS_KILLS=full``, N with ``NEUROGLOSS_KILLS=N``.
 """
 
 from __future__ import annotations
@@ -13,70 +10,19 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.training.launching import Launcher, kill
+
 _ASKED = os.environ.get("NEUROGLOSS_KILLS", "2")
 N_KILLS = 20 if _ASKED == "full" else int(_ASKED)
 N_STEPS = 16
 TIMED_FILES = ("metrics.jsonl", "result.json")
 """Files of a finished model that hold timings; all others must be the same bytes."""
-
-_SERVER = """
-import json, os, sys
-from training import torchvision_shim
-torchvision_shim.install()
-import transformers.models.qwen2_5_vl.modeling_qwen2_5_vl
-import training.vlm.cli
-from training.__main__ import main
-for line in sys.stdin:
-    pid = os.fork()
-    if pid == 0:
-        os.dup2(2, 1)
-        os._exit(main(json.loads(line)))
-    print(pid, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-"""
-
-
-class Launcher:
-    """Starts ``python -m training ...`` by forking a process that has its libraries loaded."""
-
-    def __init__(self) -> None:
-        self._server = subprocess.Popen(
-            [sys.executable, "-c", _SERVER],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            cwd=PROJECT,
-            env=os.environ | {"PYTHONPATH": str(PROJECT)},
-        )
-
-    def start(self, arguments: list[str]) -> int:
-        """Start a run and return its process id."""
-        assert self._server.stdin is not None
-        self._server.stdin.write(json.dumps(arguments) + "\n")
-        self._server.stdin.flush()
-        return self._read()
-
-    def status(self) -> int:
-        """Wait for the run and return its exit status, minus the signal that killed it."""
-        return self._read()
-
-    def close(self) -> None:
-        """End the server."""
-        self._server.communicate(timeout=60)
-
-    def _read(self) -> int:
-        assert self._server.stdout is not None
-        return int(self._server.stdout.readline())
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +53,7 @@ def _losses(folder: Path) -> list[float]:
 def test_kill_at_random_moments_changes_no_bit(
     launcher: Launcher, stage2: list[str], tmp_path: Path
 ) -> None:
-    launcher.start([*stage2, str(tmp_path / "whole")])
-    assert launcher.status() == 0
+    assert launcher.status(launcher.start([*stage2, str(tmp_path / "whole")])) == 0
     moments = random.Random(7)
     n_killed = n_runs = 0
     while n_killed < N_KILLS:
@@ -122,21 +67,13 @@ def test_kill_at_random_moments_changes_no_bit(
                 _wait_for_steps(out, moments.randint(n_done, N_STEPS))
                 # a step with its checkpoint takes about a tenth of a second, the last writes longer
                 time.sleep(moments.uniform(0, 0.3))
-                _kill(pid)
-            status = launcher.status()
+                kill(pid)
+            status = launcher.status(pid)
             n_killed += status == -signal.SIGKILL
         assert status == 0
         assert _losses(out) == _losses(tmp_path / "whole")
         assert _content(out) == _content(tmp_path / "whole")
     assert not list(tmp_path.glob(".killed*.work"))
-
-
-def _kill(pid: int) -> None:
-    # the server has not reaped it unless it has ended, so the id is its own or nobody's
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 @pytest.mark.heavy
@@ -150,15 +87,14 @@ def test_signal_leaves_a_checkpoint_to_carry_on_from(
     pid = launcher.start([*words, str(out)])
     _wait_for_steps(out, 3)
     os.kill(pid, number)
-    assert launcher.status() == 75
+    assert launcher.status(pid) == 75
     assert not out.exists()
     (checkpoint,) = tmp_path.glob(".stopped.work/*/step-*")
     step = json.loads((checkpoint / "state.json").read_text())["step"]
     assert 3 <= step < N_STEPS
 
     for name in ("stopped", "whole"):
-        launcher.start([*words, str(tmp_path / name)])
-        assert launcher.status() == 0
+        assert launcher.status(launcher.start([*words, str(tmp_path / name)])) == 0
     assert _losses(out) == _losses(tmp_path / "whole")
     assert _content(out) == _content(tmp_path / "whole")
     lines = (out / "metrics.jsonl").read_text().splitlines()

@@ -8,17 +8,21 @@ from pathlib import Path
 import pytest
 
 from training.recipes import model_recipes, recipe_path
-from training.vlm.config import CheckpointModel, Recipe, TextShape, load_recipe
+from training.vlm.base_config import CheckpointModel, TextShape
+from training.vlm.config import Recipe, load_recipe
 from training.vlm.errors import MachineError, RecipeError
 from training.vlm.optim import plan_steps
 from training.vlm.prepare import check_machine
 
 
 @pytest.mark.parametrize("name", sorted(model_recipes()))
-def test_shipped_recipes_hold_two_stages(name: str) -> None:
+def test_shipped_recipes_train_the_published_parts(name: str) -> None:
     recipe = load_recipe(recipe_path(name))
-    assert recipe.stage("stage1").train == ["merger"]
-    assert set(recipe.stage("stage2").train) == {"language_model", "merger", "head"}
+    parts = {"stage1": {"merger"}, "stage2": {"language_model", "merger", "head"}}
+    for stage in recipe.stages:
+        block = recipe.stage(stage)
+        # adapters stand in for what they adapt
+        assert set(block.train) == (parts[stage] if block.lora is None else {"merger"})
 
 
 def test_published_recipe_has_the_published_numbers() -> None:
@@ -91,11 +95,3 @@ def test_bf16_without_gpu_is_refused(recipe: Callable[..., Recipe]) -> None:
         pytest.skip("this machine has a GPU")
     with pytest.raises(MachineError, match=r"'bf16' needs a GPU .* shows no GPU"):
         check_machine(recipe(stage1={"precision": "bf16"}).stage1)
-
-
-def test_several_processes_are_refused(
-    recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "8")
-    with pytest.raises(MachineError, match="WORLD_SIZE=8"):
-        check_machine(recipe().stage1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from training.vlm.encode import Encoder, Sample
 from training.vlm.flops import FlopCounter, Forward, known_peak, peak_flops
 from training.vlm.freeze import apply_freeze_map
 from training.vlm.loop import answer_loss
+from training.vlm.lora import LoraConfig, attach_adapters
 from training.vlm.model import Vlm
 
 STAGES: dict[str, list[Component]] = {
@@ -65,6 +67,22 @@ def test_step_count_is_torchs(vlm: Vlm, batch: Batch, stage: str) -> None:
     forward = counter.forward(batch.lengths, batch.grids, batch.n_label_tokens)
     found = counter.step(batch) + 3 * forward.language_attention
     assert found == pytest.approx(seen.get_total_flops(), rel=5e-3)
+
+
+def test_step_count_with_thin_adapters_is_torchs_but_for_their_own(vlm: Vlm, batch: Batch) -> None:
+    model = _eager(vlm, ["merger"])
+    lora = LoraConfig(rank=1)
+    attach_adapters(model, lora, seed=0)
+    apply_freeze_map(model, ["merger"])
+    with FlopCounterMode(display=False) as seen:
+        answer_loss(model, batch, "cpu").backward()
+    counter = FlopCounter(model, ["merger"], tuple(lora.targets))
+    forward = counter.forward(batch.lengths, batch.grids, batch.n_label_tokens)
+    found = counter.step(batch) + 3 * forward.language_attention
+    assert 0.95 * seen.get_total_flops() < found <= seen.get_total_flops()
+    # a text alone reaches the adapters too, where a frozen language model would be passed once
+    text = replace(batch, grids=())
+    assert counter.step(text) > 1.9 * FlopCounter(model, ["merger"]).step(text)
 
 
 def test_count_is_of_samples_not_of_padding(vlm: Vlm, make_sample: Any) -> None:

@@ -18,10 +18,12 @@ from training.vlm.data import Position, open_dataset
 from training.vlm.encode import Encoder
 from training.vlm.errors import Interrupted
 from training.vlm.freeze import apply_freeze_map
-from training.vlm.loop import Diverged, StopFlag, TrainTask, train
+from training.vlm.loop import Diverged, TrainTask, answer_loss, train
 from training.vlm.model import Vlm
 from training.vlm.optim import plan_steps
+from training.vlm.parallel import Team
 from training.vlm.report import Reporters, StepLog
+from training.vlm.signals import StopFlag
 
 Spoil = Callable[[int, Batch], None]
 
@@ -53,11 +55,12 @@ def carry_out(
                     plan=plan_steps(config, data.n_rows),
                     device="cpu",
                     load=load,
+                    score=lambda batch: answer_loss(model, batch, "cpu"),
                     store=CheckpointStore(tmp_path / name, 2),
                     checkpoint_every=100,
                     log=StepLog(tmp_path / name),
                     reporters=Reporters([]),
-                    stop=stop,
+                    team=Team(stop),
                 )
             )
         return model.model.visual.merger.state_dict()

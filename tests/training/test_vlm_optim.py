@@ -130,7 +130,7 @@ def test_optimiser_state_comes_back_by_name(recipe: Callable[..., Recipe]) -> No
 
     two = {n: torch.nn.Parameter(p.detach().clone()) for n, p in reversed(one.items())}
     second = build_optimizer(two, stage)
-    restore_optimizer(second, two, stored)
+    restore_optimizer(second, two, stored.items())
     step(one, first, 2)
     step({n: two[n] for n in one}, second, 2)
     for name in one:

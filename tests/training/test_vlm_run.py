@@ -19,7 +19,8 @@ from training.vlm.config import Recipe
 from training.vlm.encode import conversation
 from training.vlm.errors import DatasetError, Interrupted, MachineError, ModelError, TrainerError
 from training.vlm.report import StepReport
-from training.vlm.run import StageRequest, StageResult, run_stage
+from training.vlm.result import StageResult
+from training.vlm.run import StageRequest, run_stage
 
 Request = Callable[..., StageRequest]
 
@@ -294,7 +295,7 @@ def test_wrong_base_is_refused_in_a_sentence(
 def test_checkpoint_that_cannot_be_found_is_refused(
     ask: Request, name: str, revision: str | None, says: str
 ) -> None:
-    from training.vlm.config import CheckpointModel
+    from training.vlm.base_config import CheckpointModel
     from training.vlm.model import find_checkpoint
 
     spec = CheckpointModel(source="checkpoint", name=name, revision=revision, licence="x")

@@ -2,22 +2,25 @@
 
 A checkpoint is a folder that appears by one rename, so a kill leaves it whole or absent. Tensors
 are safetensors and the rest is JSON; nothing is pickled. Frozen weights are not in it: they come
-from the base again. The finished model is written by :mod:`training.vlm.output`.
+from the base again. Tensors are whole, however many processes held a part, so another number of
+processes can carry on. The finished model is written by :mod:`training.vlm.output`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from training.vlm.data import Position
 from training.vlm.errors import MachineError
-from training.vlm.optim import optimizer_tensors, restore_optimizer
+from training.vlm.optim import restore_optimizer
+from training.vlm.shard import placed_like
 
 _STATE = "state.json"
 _WEIGHTS = "weights.safetensors"
@@ -42,6 +45,8 @@ class TrainState:
         Trained on so far.
     n_dropped
         Rows dropped so far, by cause.
+    n_processes
+        That train together.
     """
 
     step: int = 0
@@ -50,6 +55,7 @@ class TrainState:
     n_tokens: int = 0
     n_label_tokens: int = 0
     n_dropped: Mapping[str, int] = field(default_factory=dict)
+    n_processes: int = 1
 
 
 class CheckpointStore:
@@ -75,11 +81,22 @@ class CheckpointStore:
     def save(
         self,
         state: TrainState,
-        parameters: Mapping[str, Any],
-        optimizer: Any,
-        rng: Mapping[str, Any],
+        weights: Mapping[str, Any],
+        moments: Mapping[str, Any],
+        rng: Sequence[Mapping[str, Any]],
     ) -> Path:
         """Write a checkpoint and drop the oldest beyond those kept.
+
+        Parameters
+        ----------
+        state
+            What is no tensor.
+        weights
+            Trained tensors by name, whole.
+        moments
+            As of :func:`training.vlm.optim.optimizer_tensors`, whole.
+        rng
+            As of :func:`rng_tensors`, of every process.
 
         Raises
         ------
@@ -89,10 +106,9 @@ class CheckpointStore:
         from safetensors.torch import save_file
 
         def write(folder: Path) -> None:
-            weights = {n: p.detach().contiguous() for n, p in parameters.items()}
-            save_file(weights, folder / _WEIGHTS)
-            moments = optimizer_tensors(optimizer, parameters)
-            save_file(moments | {f"rng/{k}": v for k, v in rng.items()}, folder / _OPTIMIZER)
+            save_file({n: w.detach().contiguous() for n, w in weights.items()}, folder / _WEIGHTS)
+            states = {f"rng/{i}/{k}": v for i, own in enumerate(rng) for k, v in own.items()}
+            save_file({**moments, **states}, folder / _OPTIMIZER)
             text = json.dumps(asdict(state), indent=1, sort_keys=True)
             (folder / _STATE).write_text(text, encoding="utf-8")
 
@@ -111,27 +127,49 @@ class CheckpointStore:
         return path
 
     def restore(
-        self, path: Path, parameters: Mapping[str, Any], optimizer: Any
+        self, path: Path, parameters: Mapping[str, Any], optimizer: Any, rank: int = 0
     ) -> tuple[TrainState, dict[str, Any]]:
-        """Read a checkpoint into the model and optimiser; return state and random state."""
-        import torch
-        from safetensors.torch import load_file
+        """Read a checkpoint into the model and optimiser.
 
-        raw = json.loads((path / _STATE).read_text(encoding="utf-8"))
-        state = TrainState(**(raw | {"position": Position(**raw["position"])}))
-        weights = load_file(path / _WEIGHTS)
-        if weights.keys() != parameters.keys():
+        Returns
+        -------
+        TrainState
+            As it was saved.
+        dict
+            Random state of process ``rank``; empty where it was not there.
+
+        Raises
+        ------
+        MachineError
+            If it cannot be read, or holds other tensors.
+        """
+        import torch
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            raw = json.loads((path / _STATE).read_text(encoding="utf-8"))
+            state = TrainState(**(raw | {"position": Position(**raw["position"])}))
+            with safe_open(path / _WEIGHTS, "pt") as file, torch.no_grad():
+                names = file.keys()
+                shapes = {n: tuple(file.get_slice(n).get_shape()) for n in names}
+                if shapes != {n: tuple(p.shape) for n, p in parameters.items()}:
+                    raise MachineError(
+                        f"checkpoint {str(path)!r} holds other tensors than are trained; delete it"
+                    )
+                for name, parameter in parameters.items():
+                    parameter.copy_(placed_like(file.get_tensor(name), parameter))
+            with safe_open(path / _OPTIMIZER, "pt") as file:
+                own = f"rng/{rank}/"
+                names = file.keys()
+                rng = {n.removeprefix(own): file.get_tensor(n) for n in names if n.startswith(own)}
+                moments = (n for n in names if not n.startswith("rng/"))
+                pairs = ((n, file.get_tensor(n)) for n in moments)
+                restore_optimizer(optimizer, parameters, pairs)
+        except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
             raise MachineError(
-                f"checkpoint {str(path)!r} holds other tensors than are trained; delete it"
-            )
-        with torch.no_grad():
-            for name, parameter in parameters.items():
-                parameter.copy_(weights[name])
-        tensors = load_file(path / _OPTIMIZER)
-        rng = {
-            k.removeprefix("rng/"): tensors.pop(k) for k in list(tensors) if k.startswith("rng/")
-        }
-        restore_optimizer(optimizer, parameters, tensors)
+                f"checkpoint {str(path)!r} cannot be read ({error}); delete it, and the same "
+                "command carries on from the one before"
+            ) from error
         return state, rng
 
     def _all(self) -> list[Path]:
@@ -139,24 +177,30 @@ class CheckpointStore:
 
 
 def rng_tensors() -> dict[str, Any]:
-    """Return torch's random state on every device."""
+    """Return this process's random state, on the processor and on its GPU."""
     import torch
 
     state = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
-        state |= {f"cuda{i}": s for i, s in enumerate(torch.cuda.get_rng_state_all())}
+        state["cuda"] = torch.cuda.get_rng_state()
     return state
 
 
 def restore_rng(state: Mapping[str, Any]) -> None:
-    """Put back what :func:`rng_tensors` returned; devices that are gone are passed over."""
+    """Put back what :func:`rng_tensors` returned; a device that is gone is passed over."""
     import torch
 
     torch.set_rng_state(state["cpu"])
-    if torch.cuda.is_available():
-        for i in range(torch.cuda.device_count()):
-            if f"cuda{i}" in state:
-                torch.cuda.set_rng_state(state[f"cuda{i}"], i)
+    if torch.cuda.is_available() and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"])
+
+
+def seed_rng(seed: int, step: int, rank: int) -> None:
+    """Begin a random state that is this process's own and comes back with the same arguments."""
+    import torch
+
+    key = hashlib.sha256(f"{seed}/{step}/{rank}".encode()).digest()
+    torch.manual_seed(int.from_bytes(key[:8], "little"))
 
 
 def write_folder(path: Path, write: Callable[[Path], None]) -> None:

@@ -21,11 +21,14 @@ from typing import Any, cast
 
 from training.pipes import PipesSession, pipes_session
 from training.recipes import recipe_path
-from training.vlm.config import Recipe, StageName, load_recipe
+from training.vlm.config import STAGES, Recipe, StageName, load_recipe
 from training.vlm.errors import RecipeError, TrainerError
 from training.vlm.output import loss_curve_png
+from training.vlm.parallel import launched_rank, tell_error
 from training.vlm.report import LogReporter, Reporter, StepReport, TerminalReporter
-from training.vlm.run import StageRequest, StageResult, run_stage
+from training.vlm.result import StageResult
+from training.vlm.run import StageRequest, run_stage
+from training.vlm.tensorboard import TensorBoardReporter
 
 
 class PipesReporter:
@@ -39,23 +42,25 @@ class PipesReporter:
         self._session.log(text)
 
     def step(self, report: StepReport) -> None:
-        """Forward a step."""
+        """Forward a step: a line for the log, and its numbers to be plotted."""
         self._session.log(report.line())
+        self._session.observe({k: v for k, v in asdict(report).items() if v is not None})
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one stage from the command line and return the exit status."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    _quieten_libraries()
+    quieten_libraries()
     try:
-        with pipes_session() as session, _screen() as screen:
-            reporters = [screen, *([PipesReporter(session)] if session.is_active else [])]
+        with pipes_session() as session, _screen() as screen, _tensorboard(options) as board:
+            reporters = [screen, *board, *([PipesReporter(session)] if session.is_active else [])]
             result = run_stage(_request(options), reporters)
             session.materialize(metadata(result), result.model_fingerprint[:16])
     except TrainerError as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
-        return error.exit_code
+        return tell_error(error)
+    if launched_rank():
+        return 0
     text = asdict(result) if options.json else _summary(result)
     sys.stdout.write((json.dumps(text) if options.json else str(text)) + "\n")
     return 0
@@ -80,6 +85,7 @@ def metadata(result: StageResult) -> dict[str, Any]:
         **({} if result.mfu is None else {"mfu": result.mfu}),
         "wall_s": result.wall_s,
         "memory_mb": result.memory_mb,
+        "processes": result.n_processes,
     }
     return numbers | {
         "loss_curve": {"raw_value": f"![loss](data:image/png;base64,{picture})", "type": "md"},
@@ -93,7 +99,7 @@ def metadata(result: StageResult) -> dict[str, Any]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__.split("\n")[0])
-    parser.add_argument("stage", choices=("stage1", "stage2"))
+    parser.add_argument("stage", choices=STAGES)
     parser.add_argument(
         "--recipe", "--config", required=True, metavar="NAME|FILE", help="a recipe's name or file"
     )
@@ -102,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="output folder")
     parser.add_argument(
-        "--base", type=Path, metavar="DIR", help="begin from this model folder (stage 1's output)"
+        "--base", type=Path, metavar="DIR", help="begin from this model folder (the stage before)"
     )
     parser.add_argument(
         "--set",
@@ -115,12 +121,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fresh", action="store_true", help="forget checkpoints and a finished result"
     )
+    parser.add_argument(
+        "--tensorboard",
+        metavar="DIR|none",
+        help="folder of the event files; default tensorboard/NAME beside the output folder",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
 
 
 def _request(options: argparse.Namespace) -> StageRequest:
-    path, recipe = _recipe(options.recipe, options.overrides)
+    path, recipe = find_recipe(options.recipe, options.overrides)
     return StageRequest(
         recipe_name=path.stem,
         recipe=recipe,
@@ -132,7 +143,14 @@ def _request(options: argparse.Namespace) -> StageRequest:
     )
 
 
-def _recipe(given: str, overrides: Sequence[str]) -> tuple[Path, Recipe]:
+def find_recipe(given: str, overrides: Sequence[str]) -> tuple[Path, Recipe]:
+    """Return the file and the settings of a recipe given by name or by file.
+
+    Raises
+    ------
+    RecipeError
+        If there is no such recipe, or it is not valid.
+    """
     path = Path(given)
     if path.suffix not in (".yaml", ".yml"):
         try:
@@ -151,7 +169,19 @@ def _screen() -> Iterator[Reporter]:
         yield LogReporter()
 
 
-def _quieten_libraries() -> None:
+@contextmanager
+def _tensorboard(options: argparse.Namespace) -> Iterator[tuple[Reporter, ...]]:
+    out = options.out
+    folder = options.tensorboard or str(out.parent / "tensorboard" / out.name)
+    if folder == "none" or launched_rank():  # of several processes one draws
+        yield ()
+        return
+    with TensorBoardReporter(Path(folder)) as board:
+        yield (board,)
+
+
+def quieten_libraries() -> None:
+    """Keep progress bars and advice of libraries off the screen."""
     # their progress bars and advice would break up the step lines
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

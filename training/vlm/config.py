@@ -1,9 +1,10 @@
 """Recipes of the vision-language trainer: every setting, its unit, its bounds and its source.
 
 A recipe is one YAML file: where the base model comes from, how large pictures may be, and one
-block of hyper-parameters per stage. Unknown keys are refused. Machine settings stand apart because
-they do not change the result: a run may be resumed with others. How a recipe is found by name is
-in :mod:`training.recipes`; what is done with it in :mod:`training.vlm.run`.
+block of hyper-parameters per stage it declares. Unknown keys are refused. Machine settings stand
+apart because they do not change the result: a run may be resumed with others. How a recipe is found
+by name and what ``extends`` takes over is in :mod:`training.recipes`; what is done with a recipe in
+:mod:`training.vlm.run`.
 
 Sources: optimiser, rate, schedule, warm-up and batch are CerebraGloss's (ICLR 2026, paper and its
 appendix); betas, weight decay and clipping are vision-language fine-tuning practice; everything
@@ -14,130 +15,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from training.recipes import read_settings
+from training.vlm.base_config import BuiltModel, CheckpointModel, ImageConfig, Number, Strict
 from training.vlm.errors import RecipeError
+from training.vlm.lora import LoraConfig
 
 Component = Literal["vision_tower", "merger", "language_model", "head"]
-StageName = Literal["stage1", "stage2"]
-
-PATCH_PX = 14
-"""Side of a vision patch of Qwen2.5-VL, pixels."""
-TOKEN_PX = 2 * PATCH_PX
-"""Side of the square one image token stands for: 2 x 2 patches are merged."""
-
-# YAML 1.1 reads 1e-5 as text; numbers are therefore parsed, not only checked
-Number = Annotated[float, Field(strict=False)]
+StageName = Literal["stage0", "stage1", "stage2"]
+STAGES: tuple[StageName, ...] = get_args(StageName)
+"""In the order they are trained; a recipe declares one or more of them."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class TextShape(_Strict):
-    """Shape of a language model built from nothing.
-
-    Parameters
-    ----------
-    hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, num_key_value_heads
-        As in ``transformers.Qwen2_5_VLTextConfig``.
-    """
-
-    hidden_size: int = Field(default=64, ge=8)
-    intermediate_size: int = Field(default=128, ge=8)
-    num_hidden_layers: int = Field(default=2, ge=1)
-    num_attention_heads: int = Field(default=4, ge=1)
-    num_key_value_heads: int = Field(default=2, ge=1)
-
-    @model_validator(mode="after")
-    def _check_heads(self) -> TextShape:
-        width, rest = divmod(self.hidden_size, self.num_attention_heads)
-        if rest or width % 16:
-            raise ValueError(
-                f"hidden_size {self.hidden_size} over {self.num_attention_heads} heads must give a "
-                "head width that is a multiple of 16, so that the three rotary sections fit"
-            )
-        if self.num_attention_heads % self.num_key_value_heads:
-            raise ValueError("num_attention_heads must be a multiple of num_key_value_heads")
-        return self
-
-    @property
-    def mrope_section(self) -> list[int]:
-        """Rotary pairs for time, height and width: 1/4, 3/8, 3/8, as 16, 24, 24 of the real 64."""
-        pairs = self.hidden_size // self.num_attention_heads // 2
-        return [pairs // 4, 3 * pairs // 8, 3 * pairs // 8]
-
-
-class VisionShape(_Strict):
-    """Shape of a vision tower built from nothing; as in ``Qwen2_5_VLVisionConfig``."""
-
-    depth: int = Field(default=2, ge=1)
-    hidden_size: int = Field(default=32, ge=8)
-    intermediate_size: int = Field(default=64, ge=8)
-    num_heads: int = Field(default=2, ge=1)
-    window_size: int = Field(default=112, ge=TOKEN_PX)
-    fullatt_block_indexes: list[int] = Field(default_factory=lambda: [1])
-
-
-class BuiltModel(_Strict):
-    """A small Qwen2.5-VL built from a config, with a vocabulary trained on the dataset's text.
-
-    Parameters
-    ----------
-    vocab_size
-        Tokens of the trained byte-level BPE, Qwen's 22 added tokens included.
-    is_head_tied
-        Whether the head shares the input embeddings, as in 3B; 7B does not.
-    seed
-        Seed of the random weights.
-    """
-
-    source: Literal["built"]
-    licence: str = "apache-2.0"
-    text: TextShape = TextShape()
-    vision: VisionShape = VisionShape()
-    vocab_size: int = Field(default=768, ge=300)
-    is_head_tied: bool = True
-    seed: int = Field(default=0, ge=0)
-
-
-class CheckpointModel(_Strict):
-    """A published Qwen2.5-VL checkpoint.
-
-    Parameters
-    ----------
-    name
-        Local folder or hub id.
-    revision
-        Commit of the hub repository, 40 hex digits: a branch name would let the weights change
-        under the recipe. Not used for a local folder.
-    licence
-        Licence id of the weights, repeated on the model card.
-    """
-
-    source: Literal["checkpoint"]
-    name: str
-    revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
-    licence: str
-
-
-class ImageConfig(_Strict):
-    """Limits of a picture after rescaling, in pixels; 28 x 28 pixels are one token."""
-
-    min_pixels: int = Field(default=4 * TOKEN_PX**2, ge=TOKEN_PX**2)
-    max_pixels: int = Field(default=1288 * 896, ge=TOKEN_PX**2)
-
-    @model_validator(mode="after")
-    def _check_order(self) -> ImageConfig:
-        if self.min_pixels > self.max_pixels:
-            raise ValueError(f"min_pixels {self.min_pixels} is above max_pixels {self.max_pixels}")
-        return self
-
-
-class MachineConfig(_Strict):
+class MachineConfig(Strict):
     """Settings that change speed and safety, never the result.
 
     Parameters
@@ -148,20 +42,24 @@ class MachineConfig(_Strict):
         Optimiser steps between checkpoints.
     n_checkpoints_kept
         Newest checkpoints kept.
+    sharding
+        Whether several processes split the weights among them (FSDP2) or each holds all and they
+        add up gradients. ``auto``: split where there are GPUs. Results agree to rounding.
     """
 
     n_workers: int = Field(default=1, ge=0, le=256)
     checkpoint_every: int = Field(default=50, ge=1)
     n_checkpoints_kept: int = Field(default=2, ge=1)
+    sharding: Literal["auto", "always", "never"] = "auto"
 
 
-class StageConfig(_Strict):
+class StageConfig(Strict):
     """Hyper-parameters of one stage.
 
     Parameters
     ----------
-    train
-        Components that are trained; all others are frozen.
+    train, lora
+        Components trained whole, and adapters beside layers of others; the rest is frozen.
     lr
         Peak learning rate [CerebraGloss].
     warmup_ratio
@@ -198,7 +96,8 @@ class StageConfig(_Strict):
         Seed of the data order.
     """
 
-    train: list[Component] = Field(min_length=1)
+    train: list[Component]
+    lora: LoraConfig | None = None
     lr: Number = Field(default=1e-5, gt=0, le=1)
     warmup_ratio: Number = Field(default=0.1, ge=0, le=1)
     betas: list[Number] = Field(default_factory=lambda: [0.9, 0.999], min_length=2, max_length=2)
@@ -226,13 +125,26 @@ class StageConfig(_Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_trained(self) -> StageConfig:
+        if not (self.train or self.adapted):
+            raise ValueError("train names no component and there is no lora: nothing would move")
+        if both := ", ".join(c for c in self.adapted if c in self.train):
+            raise ValueError(f"{both} in train and in lora.targets; choose one of them")
+        return self
+
+    @property
+    def adapted(self) -> tuple[str, ...]:
+        """Components with adapters."""
+        return tuple(self.lora.targets) if self.lora else ()
+
     @property
     def effective_batch(self) -> int:
         """Samples per optimiser step."""
         return self.micro_batch * self.accumulation
 
 
-class Recipe(_Strict):
+class Recipe(Strict):
     """A whole recipe file.
 
     Parameters
@@ -241,24 +153,74 @@ class Recipe(_Strict):
         One sentence for the UI.
     release
         Release of the instruction dataset the model assets are made from.
+    releases
+        Releases of single stages, where they differ from ``release``.
     note
         What a reader of the model card must know about models of this recipe.
-    model, image, stage1, stage2, machine
+    stage0
+        Trains *every* part of a built model from its random weights, in place of the pretraining a
+        published checkpoint has behind it; refused for a checkpoint.
+    stage1, stage2
+        Concept alignment and instruction tuning; an ablation leaves one out.
+    model, image, machine
         See their classes.
     """
 
     description: str
     release: str
+    releases: dict[StageName, str] = Field(default_factory=dict)
     note: str = ""
     model: BuiltModel | CheckpointModel = Field(discriminator="source")
     image: ImageConfig = ImageConfig()
-    stage1: StageConfig
-    stage2: StageConfig
+    stage0: StageConfig | None = None
+    stage1: StageConfig | None = None
+    stage2: StageConfig | None = None
     machine: MachineConfig = MachineConfig()
 
+    @model_validator(mode="after")
+    def _check_stages(self) -> Recipe:
+        if not self.stages:
+            raise ValueError(f"a recipe declares at least one stage of {', '.join(STAGES)}")
+        if idle := ", ".join(sorted(set(self.releases) - set(self.stages))):
+            raise ValueError(f"releases names {idle}, which this recipe does not declare")
+        if self.stage0 is None:
+            return self
+        if isinstance(self.model, CheckpointModel):
+            raise ValueError(
+                "stage0 trains a built model from random weights and would overwrite what the "
+                f"checkpoint {self.model.name!r} knows; remove stage0, or set model.source 'built'"
+            )
+        frozen = [c for c in get_args(Component) if c not in self.stage0.train]
+        if frozen:
+            raise ValueError(
+                "stage0 trains every part, since none of them knows anything yet; "
+                f"add {', '.join(frozen)} to stage0.train"
+            )
+        return self
+
+    @property
+    def stages(self) -> tuple[StageName, ...]:
+        """The stages this recipe declares, in their order."""
+        return tuple(name for name in STAGES if getattr(self, name) is not None)
+
     def stage(self, name: StageName) -> StageConfig:
-        """Return the block of one stage."""
-        return self.stage1 if name == "stage1" else self.stage2
+        """Return the block of one stage.
+
+        Raises
+        ------
+        RecipeError
+            If the recipe does not declare it.
+        """
+        block: StageConfig | None = getattr(self, name)
+        if block is None:
+            raise RecipeError(
+                f"this recipe declares no {name}; it declares {', '.join(self.stages)}"
+            )
+        return block
+
+    def release_of(self, name: StageName) -> str:
+        """Return the release a stage is trained on."""
+        return self.releases.get(name, self.release)
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -267,7 +229,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Parameters
     ----------
     path
-        YAML file.
+        YAML file; what it ``extends`` is read first.
     overrides
         ``dotted.key=value`` settings that replace those of the file; values are YAML.
 
@@ -276,14 +238,10 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     RecipeError
         If the file cannot be read, a key is unknown or a value is out of bounds.
     """
-    if not path.is_file():
-        raise RecipeError(f"recipe {str(path)!r} is not a file; give a YAML file or a recipe name")
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise RecipeError(f"recipe {path.name} is not YAML: {error}") from error
-    if not isinstance(raw, dict):
-        raise RecipeError(f"recipe {path.name} must hold settings, found {type(raw).__name__}")
+        raw = read_settings(path)
+    except ValueError as error:
+        raise RecipeError(str(error)) from error
     for text in overrides:
         _override(raw, text)
     return parse_recipe(raw, path.name)

@@ -13,7 +13,7 @@ encoded; turning a row into tensors is :mod:`training.vlm.encode`'s business.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -99,8 +99,13 @@ class InstructionDataset:
             n_left -= len(group.rows)
 
     def rows(
-        self, seed: int, shuffle_rows: int, start: Position, n_epochs: int
-    ) -> Iterator[tuple[Position, dict[str, Any]]]:
+        self,
+        seed: int,
+        shuffle_rows: int,
+        start: Position,
+        n_epochs: int,
+        is_mine: Callable[[Position], bool] = lambda position: True,
+    ) -> Iterator[tuple[Position, dict[str, Any] | None]]:
         """Yield rows in shuffled order, each with the position after it.
 
         Parameters
@@ -113,6 +118,8 @@ class InstructionDataset:
             Where to begin.
         n_epochs
             Where to end: after this many epochs in all.
+        is_mine
+            Whether this process wants the row before a position; of others only the position comes.
         """
         for epoch in range(start.epoch, n_epochs):
             position = start.row if epoch == start.epoch else 0
@@ -126,7 +133,9 @@ class InstructionDataset:
                 order = shuffled(size, seed, epoch, 1 + number)
                 for i in order[position - passed :]:
                     position += 1
-                    yield Position(epoch, position), table.slice(int(i), 1).to_pylist()[0]
+                    after = Position(epoch, position)
+                    row = table.slice(int(i), 1).to_pylist()[0] if is_mine(after) else None
+                    yield after, row
                 passed += size
 
     def _windows(self, seed: int, epoch: int, shuffle_rows: int) -> Iterator[list[RowGroup]]:

@@ -20,10 +20,13 @@ class TrainerError(RuntimeError):
         Whether the same command can succeed without anybody changing anything.
     exit_code
         Status the program ends with.
+    is_shared
+        Whether every process of the run raises it, so that the first one tells it.
     """
 
     is_retryable = False
     exit_code = 1
+    is_shared = False
 
 
 class RecipeError(TrainerError):
@@ -48,6 +51,13 @@ class MachineError(TrainerError):
     """The machine cannot do what the recipe asks: no GPU, no bf16, a full disk."""
 
     exit_code = 5
+
+
+class Busy(MachineError):
+    """Another run is writing to the same folder; it will end."""
+
+    is_retryable = True
+    exit_code = EX_TEMPFAIL
 
 
 class Interrupted(TrainerError):

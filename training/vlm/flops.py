@@ -21,7 +21,8 @@ and key widths, V its vocabulary. Norms, activations and rotations are left out,
 Backward, of a product with a weight: as much again for its input's gradient where anything before
 it is trained, and as much again for the weight's own where it is trained. Of an attention product,
 which has no weight: twice the forward where a gradient passes. The merger begins with a norm that is
-trained with it, so a gradient passes all of it.
+trained with it, so a gradient passes all of it. A part with adapters passes gradients and has none
+of its own; the adapters' thin products, about rank / width of a layer's, are left out.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from training.vlm.base_config import PATCH_PX
 from training.vlm.batch import Batch
-from training.vlm.config import PATCH_PX, Component
+from training.vlm.config import Component
 from training.vlm.freeze import is_head_tied
 from training.vlm.packing import MERGE
 
@@ -88,9 +90,14 @@ class FlopCounter:
         ``Qwen2_5_VLForConditionalGeneration``; its shapes are read, and whether its head is tied.
     trained
         Parts that are trained.
+    adapted
+        Parts with adapters.
     """
 
-    def __init__(self, model: Any, trained: Sequence[Component]) -> None:
+    def __init__(
+        self, model: Any, trained: Sequence[Component], adapted: Sequence[str] = ()
+    ) -> None:
+        self._adapted = frozenset(adapted)
         self._vision = model.config.vision_config
         self._text = model.config.text_config
         self._trained = frozenset(trained)
@@ -140,13 +147,14 @@ class FlopCounter:
         is_text = "language_model" in self._trained
         # whether a gradient passes: there is a picture to reach, or the text's own weights
         has_pictures = bool(batch.grids)
-        to_vision = has_pictures and (is_tower or is_merger)
-        to_text = to_vision or is_text
+        in_tower = is_tower or "vision_tower" in self._adapted
+        in_merger = in_tower or is_merger or "merger" in self._adapted
+        to_text = (has_pictures and in_merger) or is_text or "language_model" in self._adapted
         return (
             f.patches * (1 + is_tower)
-            + f.tower * (1 + 2 * is_tower)
-            + f.tower_attention * (1 + 2 * is_tower)
-            + f.merger * (1 + (is_tower or is_merger) + is_merger)
+            + f.tower * (1 + in_tower + is_tower)
+            + f.tower_attention * (1 + 2 * in_tower)
+            + f.merger * (1 + in_merger + is_merger)
             + f.language * (1 + to_text + is_text)
             + f.language_attention * (1 + 2 * to_text)
             + f.head * (1 + to_text + self._is_head_trained)

@@ -1,4 +1,4 @@
-"""Which tensors a stage trains: the freeze map by named component.
+"""Which tensors a stage trains: the freeze map by named component, adapters told apart.
 
 Qwen2.5-VL has four parts. The projector, ``merger``, lies *inside* the vision tower's module, so
 freezing by module catches it by accident; here every tensor belongs to exactly one part by its
@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from training.vlm.config import Component
 from training.vlm.errors import ModelError, RecipeError
+from training.vlm.lora import is_adapter
 
 COMPONENTS: tuple[Component, ...] = get_args(Component)
 
@@ -27,13 +28,34 @@ _PREFIXES: tuple[tuple[str, Component], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class ComponentRow:
-    """One line of the printed freeze map."""
+    """One line of the printed freeze map.
+
+    Parameters
+    ----------
+    component
+        The part.
+    n_tensors, n_parameters, is_trained
+        Its own tensors, adapters left out, and whether they are trained.
+    note
+        What a reader would not expect.
+    n_adapter_tensors, n_adapter_parameters
+        Its adapters, which are always trained.
+    """
 
     component: Component
     n_tensors: int
     n_parameters: int
     is_trained: bool
     note: str = ""
+    n_adapter_tensors: int = 0
+    n_adapter_parameters: int = 0
+
+    @property
+    def trained(self) -> str:
+        """What of it is trained, in a word."""
+        if self.is_trained:
+            return "yes"
+        return "adapters" if self.n_adapter_tensors else "no"
 
 
 def component_of(name: str) -> Component:
@@ -56,7 +78,7 @@ def is_head_tied(model: Any) -> bool:
 
 
 def apply_freeze_map(model: Any, trained: Sequence[Component]) -> tuple[ComponentRow, ...]:
-    """Freeze every part but those named, and return the map.
+    """Freeze every part but those named and every adapter, and return the map.
 
     Raises
     ------
@@ -69,20 +91,23 @@ def apply_freeze_map(model: Any, trained: Sequence[Component]) -> tuple[Componen
             "train: the head of this model is tied to the embeddings of the language model; "
             "name both or neither"
         )
-    n_tensors = dict.fromkeys(COMPONENTS, 0)
-    n_weights = dict.fromkeys(COMPONENTS, 0)
+    own = {c: [0, 0] for c in COMPONENTS}
+    adapters = {c: [0, 0] for c in COMPONENTS}
     for name, parameter in model.named_parameters():
         component = component_of(name)
-        parameter.requires_grad_(component in trained)
-        n_tensors[component] += 1
-        n_weights[component] += parameter.numel()
-    note = "tied: the embeddings of the language model"
+        parameter.requires_grad_(component in trained or is_adapter(name))
+        count = (adapters if is_adapter(name) else own)[component]
+        count[0] += 1
+        count[1] += parameter.numel()
     is_trained = {c: c in trained for c in COMPONENTS}
+    notes = dict.fromkeys(COMPONENTS, "")
     if is_tied:
         is_trained["head"] = is_trained["language_model"]
+        notes["head"] = "tied: the embeddings of the language model"
+    notes |= {c: f"{n[1]:,} in {n[0]} adapter tensors" for c, n in adapters.items() if n[0]}
     return tuple(
         ComponentRow(
-            c, n_tensors[c], n_weights[c], is_trained[c], note if c == "head" and is_tied else ""
+            c, own[c][0], own[c][1], is_trained[c], notes[c], adapters[c][0], adapters[c][1]
         )
         for c in COMPONENTS
     )
@@ -91,16 +116,7 @@ def apply_freeze_map(model: Any, trained: Sequence[Component]) -> tuple[Componen
 def freeze_table(rows: Sequence[ComponentRow]) -> str:
     """Return the freeze map as a Markdown table."""
     head = ("component", "tensors", "parameters", "trained", "note")
-    body = [
-        (
-            r.component,
-            str(r.n_tensors),
-            f"{r.n_parameters:,}",
-            "yes" if r.is_trained else "no",
-            r.note,
-        )
-        for r in rows
-    ]
+    body = [(r.component, str(r.n_tensors), f"{r.n_parameters:,}", r.trained, r.note) for r in rows]
     width = [max(len(row[i]) for row in (head, *body)) for i in range(len(head))]
     lines = [_line(head, width), "| " + " | ".join("-" * w for w in width) + " |"]
     return "\n".join(lines + [_line(row, width) for row in body])

@@ -6,6 +6,9 @@ positions that carry loss pass the output head, so a page of image tokens costs 
 ends the run at the last whole step; what a broken step had read or summed is left behind and done
 again.
 
+Several processes each sum their own samples of a step; loss and gradients are then summed over all
+of them and divided once by the answer tokens of all, so their number changes nothing but rounding.
+
 Shapes: B batch, L tokens, N loss-bearing tokens, D width, V vocabulary.
 """
 
@@ -13,12 +16,10 @@ from __future__ import annotations
 
 import contextlib
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from types import FrameType
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from training.vlm.batch import Batch
@@ -27,16 +28,20 @@ from training.vlm.checkpoint import (
     TrainState,
     restore_rng,
     rng_tensors,
+    seed_rng,
 )
 from training.vlm.config import StageConfig
 from training.vlm.data import Position
 from training.vlm.encode import IGNORED
-from training.vlm.errors import DatasetError, Interrupted, TrainerError
+from training.vlm.errors import DatasetError, Interrupted, MachineError, TrainerError
 from training.vlm.flops import FlopCounter, peak_flops
 from training.vlm.freeze import trained_parameters
-from training.vlm.optim import Plan, build_optimizer
+from training.vlm.optim import Plan, build_optimizer, optimizer_tensors
 from training.vlm.packing import packed_hidden, use_packed_attention
+from training.vlm.parallel import Team
 from training.vlm.report import Reporters, StepLog, StepReport, memory_mb
+from training.vlm.shard import whole_tensors
+from training.vlm.tally import Tally
 
 MIN_ROWS_JUDGED = 100
 """Rows passed before their dropped share can stop a run. Engineering default."""
@@ -46,6 +51,10 @@ ADVICE = {
         "pictures alone take more tokens than max_length allows, and a picture is never cut: "
         "raise max_length (and packing), or lower image.max_pixels (784 pixels are one token)"
     ),
+    "longer than max_length": "a sample is never cut: raise max_length (and packing)",
+    "placeholder without image": (
+        "the rows speak of pictures and hold none: materialise instruction_dataset with its pictures"
+    ),
 }
 """What to do about a cause, where it is the recipe that is wrong rather than the row."""
 
@@ -54,36 +63,6 @@ class Diverged(TrainerError):
     """The loss is no longer a number."""
 
     exit_code = 6
-
-
-class StopFlag:
-    """Turns SIGTERM and SIGINT into a flag the loop looks at; use as a context.
-
-    A second signal acts as usual, for the impatient.
-    """
-
-    def __init__(self) -> None:
-        self.signal_name = ""
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> StopFlag:
-        if threading.current_thread() is not threading.main_thread():
-            return self  # only the main thread of a program hears signals
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._before[number] = signal.signal(number, self._take)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._restore()
-
-    def _take(self, number: int, frame: FrameType | None) -> None:
-        self.signal_name = signal.Signals(number).name
-        self._restore()
-
-    def _restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +79,16 @@ class TrainTask:
         ``cpu`` or ``cuda``.
     load
         Returns the batches from a position on.
+    score
+        Returns the summed loss of a batch, as :func:`answer_loss` does.
     store, checkpoint_every
         Where checkpoints go and how often.
     log, reporters
         The record and the listeners.
-    stop
-        Set by a signal.
+    team
+        The processes of the run.
+    is_sharded
+        Whether the weights are split over them; gradients then come summed.
     """
 
     model: Any
@@ -113,36 +96,13 @@ class TrainTask:
     plan: Plan
     device: str
     load: Callable[[Position], Iterator[Batch]]
+    score: Callable[[Batch], Any]
     store: CheckpointStore
     checkpoint_every: int
     log: StepLog
     reporters: Reporters
-    stop: StopFlag
-
-
-@dataclass(slots=True)
-class _Tally:
-    """Counts of one optimiser step."""
-
-    position: Position
-    loss_sum: float = 0.0
-    n_samples: int = 0
-    n_tokens: int = 0
-    n_label_tokens: int = 0
-    n_image_tokens: int = 0
-    n_slots: int = 0
-    flops: float = 0.0
-    wait_s: float = 0.0
-    drops: list[Any] = field(default_factory=list)
-
-    def add(self, batch: Batch) -> None:
-        self.position = batch.position
-        self.n_samples += len(batch.sample_ids)
-        self.n_tokens += batch.n_tokens
-        self.n_label_tokens += batch.n_label_tokens
-        self.n_image_tokens += batch.n_image_tokens
-        self.n_slots += batch.n_slots
-        self.drops += batch.drops
+    team: Team
+    is_sharded: bool = False
 
 
 def train(task: TrainTask) -> TrainState:
@@ -157,11 +117,13 @@ def train(task: TrainTask) -> TrainState:
     DatasetError
         If more rows are dropped than the stage allows, or none is usable.
     MachineError
-        If a checkpoint cannot be written.
+        If a checkpoint cannot be written, or the memory of a GPU is full.
+    PeerLost
+        If another process of the run is gone.
     """
     if task.config.packing:
         use_packed_attention(task.model, task.device, task.config.precision)
-    counter = FlopCounter(task.model, task.config.train)
+    counter = FlopCounter(task.model, task.config.train, task.config.adapted)
     parameters = trained_parameters(task.model)
     optimizer = build_optimizer(parameters, task.config)
     state = _restore(task, parameters, optimizer)
@@ -171,27 +133,31 @@ def train(task: TrainTask) -> TrainState:
             rng, begun = rng_tensors(), time.perf_counter()
             tally = _accumulate(task, feed, counter, state)
             if tally is None:
-                path = task.store.save(state, parameters, optimizer, rng)
-                raise Interrupted(
-                    f"{task.stop.signal_name} after step {state.step}; checkpoint {path.name} is "
-                    "written and the same command carries on from it"
-                )
-            _check_drops(task.config, state, tally)
+                path = _save(task, state, parameters, optimizer, rng)
+                with task.team.together():
+                    raise Interrupted(
+                        f"{task.team.stop_name} after step {state.step}; checkpoint {path.name} is "
+                        "written and the same command carries on from it"
+                    )
+            with task.team.together():
+                _check_drops(task.config, state, tally)
             if tally.n_samples == 0:
                 state = _advance(task, state, tally, n_steps=0)
                 break
             grad_norm = _update(task, parameters, optimizer, state.step, tally)
             state = _advance(task, state, tally, n_steps=1)
             report = _report(task, state, tally, grad_norm, time.perf_counter() - begun)
-            task.log.step(report)
-            task.reporters.step(report)
+            if task.team.is_first:
+                task.log.step(report)
+                task.reporters.step(report)
             if state.step % task.checkpoint_every == 0 and state.step < task.plan.n_steps:
-                task.store.save(state, parameters, optimizer, rng_tensors())
+                _save(task, state, parameters, optimizer, rng_tensors())
     if state.n_samples == 0:
-        raise DatasetError(
-            f"no row of the dataset could be used: {dict(state.n_dropped)}"
-            f"{_advice(state.n_dropped)}"
-        )
+        with task.team.together():
+            raise DatasetError(
+                f"no row of the dataset could be used: {dict(state.n_dropped)}"
+                f"{_advice(state.n_dropped)}"
+            )
     return state
 
 
@@ -201,7 +167,7 @@ def answer_loss(model: Any, batch: Batch, device: str) -> Any:
 
     inputs = {k: v.to(device, non_blocking=True) for k, v in batch.inputs.items()}
     hidden_BLD = (
-        packed_hidden(model, inputs, batch.lengths)
+        packed_hidden(model, inputs, (*batch.lengths, *batch.filler_lengths))
         if batch.is_packed
         else model.model(**inputs, use_cache=False).last_hidden_state
     )
@@ -217,7 +183,7 @@ class _Feed:
     def __init__(self, batches: Iterator[Batch]) -> None:
         self._batches = batches
 
-    def take(self, tally: _Tally) -> Batch | None:
+    def take(self, tally: Tally) -> Batch | None:
         begun = time.perf_counter()
         batch = next(self._batches, None)
         tally.wait_s += time.perf_counter() - begun
@@ -231,72 +197,129 @@ class _Feed:
 
 def _accumulate(
     task: TrainTask, feed: _Feed, counter: FlopCounter, state: TrainState
-) -> _Tally | None:
+) -> Tally | None:
     """Sum gradients over one effective batch; ``None`` when a signal came before its end."""
-    import torch
-
-    tally = _Tally(state.position)
-    precision = (
-        torch.autocast(task.device, torch.bfloat16)
-        if task.config.precision == "bf16"
-        else contextlib.nullcontext()
-    )
-    while not task.stop.signal_name:
+    tally = Tally(state.position)
+    while not task.team.stop_name:
         batch = feed.take(tally)
         if batch is None:
             break
         tally.add(batch)
-        if batch.sample_ids:
-            with precision:
-                loss = answer_loss(task.model, batch, task.device)
-            # text-only batches of a projector stage reach no trained tensor
-            if loss.requires_grad:
-                loss.backward()
-            tally.loss_sum += loss.item()
+        if batch.sample_ids or batch.filler_lengths:
+            tally.loss_sum += _pass(task, batch, state.step)
             tally.flops += counter.step(batch)
         if batch.is_step_end:
             break
-    return None if task.stop.signal_name else tally
+    tally.memory_mb = memory_mb()
+    total = tally.over_all(task.team)
+    return None if task.team.stop_name else total
+
+
+def _pass(task: TrainTask, batch: Batch, step: int) -> float:
+    """Go forward and backward over a batch; return its summed loss."""
+    import torch
+
+    precision = (
+        # a split weight is another tensor each time it is gathered: its cast is not worth keeping
+        torch.autocast(task.device, torch.bfloat16, cache_enabled=not task.is_sharded)
+        if task.config.precision == "bf16"
+        else contextlib.nullcontext()
+    )
+    try:
+        with task.team.reaching():
+            with precision:
+                loss = task.score(batch)
+            # text-only batches of a projector stage reach no trained tensor
+            if loss.requires_grad:
+                loss.backward()
+            return float(loss.item())
+    except torch.OutOfMemoryError as error:
+        raise MachineError(
+            f"the GPU's memory is full in step {step + 1}, at {batch.n_slots} token places; lower "
+            "micro_batch or packing, or set is_checkpointing_gradients"
+        ) from error
 
 
 def _update(
-    task: TrainTask, parameters: dict[str, Any], optimizer: Any, step: int, tally: _Tally
+    task: TrainTask, parameters: dict[str, Any], optimizer: Any, step: int, tally: Tally
 ) -> float:
     import torch
 
-    if not math.isfinite(tally.loss_sum):
-        raise Diverged(
-            f"the loss of step {step + 1} is {tally.loss_sum}; lower lr or look at its data. "
-            "Earlier checkpoints stay"
-        )
+    _check_finite(task.team, "loss", tally.loss_sum, step)
+    if not task.is_sharded:
+        task.team.sum_gradients(parameters.values())
     gradients = [p.grad for p in parameters.values() if p.grad is not None]
     if gradients:
         torch._foreach_div_(gradients, tally.n_label_tokens)
     norm = torch.nn.utils.clip_grad_norm_(list(parameters.values()), task.config.max_grad_norm)
+    with task.team.reaching():
+        length = float(whole_tensors({"norm": norm}, is_kept=True)["norm"])
+    _check_finite(task.team, "gradient", length, step)
     for group in optimizer.param_groups:
         group["lr"] = task.plan.lr(step)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    return float(norm)
+    return length
+
+
+def _check_finite(team: Team, what: str, value: float, step: int) -> None:
+    if math.isfinite(value):
+        return
+    with team.together():
+        raise Diverged(
+            f"the {what} of step {step + 1} is {value}; lower lr or look at its data. "
+            "Earlier checkpoints stay"
+        )
+
+
+def _save(
+    task: TrainTask, state: TrainState, parameters: dict[str, Any], optimizer: Any, rng: Any
+) -> Path:
+    """Write a checkpoint of what all processes hold."""
+    team = task.team
+    with team.reaching():
+        weights = whole_tensors(parameters, team.is_first)
+        moments = whole_tensors(optimizer_tensors(optimizer, parameters), team.is_first)
+    states = team.gather(rng)
+    path: Path = team.first(lambda: task.store.save(state, weights, moments, states))
+    return path
 
 
 def _restore(task: TrainTask, parameters: dict[str, Any], optimizer: Any) -> TrainState:
-    path = task.store.latest()
+    path, team = task.store.latest(), task.team
+    team.same(path and path.name, "the newest checkpoint")
     if path is None:
-        task.log.rewind(0)
-        return TrainState()
-    state, rng = task.store.restore(path, parameters, optimizer)
-    restore_rng(rng)
-    task.log.rewind(state.step)
+        if team.is_first:
+            task.log.rewind(0)
+        seed_rng(task.config.seed, 0, team.rank)
+        return TrainState(n_processes=team.size)
+    state, rng = team.all(lambda: task.store.restore(path, parameters, optimizer, team.rank))
+    if rng:
+        restore_rng(rng)
+    else:
+        seed_rng(task.config.seed, state.step, team.rank)
+    if team.is_first:
+        task.log.rewind(state.step)
     task.reporters.message(f"carrying on from {path.name}")
-    return state
+    if state.n_processes != team.size:
+        task.reporters.message(
+            f"{path.name} was written by {_processes(state.n_processes)} and is taken up by "
+            f"{_processes(team.size)}: every step trains on the same samples, and numbers agree to "
+            "rounding, not bit for bit"
+        )
+    return replace(state, n_processes=team.size)
 
 
-def _advance(task: TrainTask, state: TrainState, tally: _Tally, n_steps: int) -> TrainState:
+def _processes(n: int) -> str:
+    return "1 process" if n == 1 else f"{n} processes"
+
+
+def _advance(task: TrainTask, state: TrainState, tally: Tally, n_steps: int) -> TrainState:
     dropped = dict(state.n_dropped)
     for drop in tally.drops:
         dropped[drop.cause] = dropped.get(drop.cause, 0) + 1
-    task.log.drops(state.step + n_steps, tally.drops)
+    if task.team.is_first:
+        task.log.drops(state.step + n_steps, tally.drops)
     return replace(
         state,
         step=state.step + n_steps,
@@ -308,7 +331,7 @@ def _advance(task: TrainTask, state: TrainState, tally: _Tally, n_steps: int) ->
     )
 
 
-def _check_drops(config: StageConfig, state: TrainState, tally: _Tally) -> None:
+def _check_drops(config: StageConfig, state: TrainState, tally: Tally) -> None:
     n_dropped = sum(state.n_dropped.values()) + len(tally.drops)
     n_passed = state.n_samples + tally.n_samples + n_dropped
     if n_passed < MIN_ROWS_JUDGED or n_dropped <= config.max_dropped_share * n_passed:
@@ -326,7 +349,7 @@ def _advice(causes: Iterable[str]) -> str:
 
 
 def _report(
-    task: TrainTask, state: TrainState, tally: _Tally, grad_norm: float, step_s: float
+    task: TrainTask, state: TrainState, tally: Tally, grad_norm: float, step_s: float
 ) -> StepReport:
     peak = peak_flops(task.device, task.config.precision)
     return StepReport(
@@ -345,7 +368,7 @@ def _report(
         label_tokens_per_s=tally.n_label_tokens / step_s,
         data_wait_share=tally.wait_s / step_s,
         tflops_per_s=tally.flops / step_s / 1e12,
-        mfu=tally.flops / step_s / peak if peak else None,
+        mfu=tally.flops / step_s / (peak * task.team.size) if peak else None,
         step_s=step_s,
-        memory_mb=memory_mb(),
+        memory_mb=tally.memory_mb,
     )

@@ -14,17 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.vlm.config import PATCH_PX, BuiltModel, CheckpointModel, ImageConfig
+from training.vlm.base_config import PATCH_PX, BuiltModel, CheckpointModel, ImageConfig
 from training.vlm.errors import ModelError
+from training.vlm.lora import ADAPTER_CONFIG, merge_adapters
 from training.vlm.tokenizer import END_OF_TURN, IMAGE_PAD, PAD, chat_template, train_tokenizer
 
 ARCHITECTURE = "qwen2_5_vl"
 """``model_type`` of the only architecture this trainer knows the parts of."""
 
+TEMPLATE_WORDS = "system\nYou are a helpful assistant.\nuser\nassistant\n"
+"""What Qwen2.5-VL's chat template writes around the turns of a conversation."""
+
 UNSAFE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 """Pickled weight files: never opened, since opening one runs its code."""
 
-_IDENTITY_FILES = ("*.safetensors", "config.json", "tokenizer.json", "chat_template*")
+_IDENTITY_FILES = (
+    "*.safetensors", "config.json", ADAPTER_CONFIG, "tokenizer.json", "chat_template*",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +63,33 @@ def build_model(spec: BuiltModel, image: ImageConfig, texts: Iterable[str]) -> V
     import torch
     from transformers import GenerationConfig, Qwen2_5_VLForConditionalGeneration
 
-    tokenizer = train_tokenizer(texts, spec.vocab_size)
+    # the template's own words frame every turn and would else be spelt letter by letter
+    tokenizer = train_tokenizer((f"{TEMPLATE_WORDS}{t}" for t in texts), spec.vocab_size)
     config = _config(spec, tokenizer)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
         model = Qwen2_5_VLForConditionalGeneration(config)
+        if spec.initialisation == "fan_in":
+            _spread_by_inputs(model)
     model.generation_config = GenerationConfig(
         eos_token_id=tokenizer.convert_tokens_to_ids([END_OF_TURN, PAD]),
         pad_token_id=tokenizer.convert_tokens_to_ids(PAD),
     )
     base = f"built from a config, {model.num_parameters():,} weights, seed {spec.seed}"
     return Vlm(model, _processor(tokenizer, image, chat_template()), "float32", base)
+
+
+def _spread_by_inputs(model: Any) -> None:
+    """Draw every matrix anew with a spread of 1/sqrt(inputs); see ``BuiltModel.initialisation``."""
+    import torch
+
+    ends_of_blocks = ("o_proj.weight", "down_proj.weight", "attn.proj.weight")
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim < 2:
+                continue
+            spread = 0.2 if "embed_tokens" in name else parameter[0].numel() ** -0.5
+            parameter.normal_(0.0, spread * (0.5 if name.endswith(ends_of_blocks) else 1.0))
 
 
 def find_checkpoint(spec: CheckpointModel) -> Path:
@@ -170,11 +192,14 @@ def load_model(folder: Path, image: ImageConfig, base: str) -> Vlm:
         wrong = [*info["missing_keys"], *info["mismatched_keys"]]
         raise ModelError(f"model folder {str(folder)!r} lacks {len(wrong)} tensors: {wrong[:3]}")
     dtype = str(model.dtype).removeprefix("torch.")
+    model = model.to(torch.float32)
+    if (folder / ADAPTER_CONFIG).is_file():
+        merge_adapters(model)  # what an earlier stage kept apart is the base of this one
     template = processor.chat_template or processor.tokenizer.chat_template
     if not template:
         raise ModelError(f"model folder {str(folder)!r} holds no chat template")
     processor = _processor(processor.tokenizer, image, template, processor.video_processor)
-    return Vlm(model.to(torch.float32), processor, dtype, base)
+    return Vlm(model, processor, dtype, base)
 
 
 def fingerprint(folder: Path) -> str:

@@ -8,12 +8,13 @@ where the run stops is the recipe's business.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from training.vlm.config import StageConfig
 from training.vlm.errors import ModelError, RecipeError
+from training.vlm.shard import placed_like
 
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
@@ -93,20 +94,20 @@ def optimizer_tensors(optimizer: Any, parameters: Mapping[str, Any]) -> dict[str
 
 
 def restore_optimizer(
-    optimizer: Any, parameters: Mapping[str, Any], tensors: Mapping[str, Any]
+    optimizer: Any, parameters: Mapping[str, Any], tensors: Iterable[tuple[str, Any]]
 ) -> None:
-    """Put back what :func:`optimizer_tensors` returned.
+    """Put back what :func:`optimizer_tensors` returned, one tensor after another.
 
     Raises
     ------
     ModelError
         If it names a tensor that is not trained.
     """
-    for key, value in tensors.items():
+    for key, value in tensors:
         moment, _, name = key.partition("/")
         if name not in parameters:
             raise ModelError(f"checkpoint holds optimiser state of {name!r}, which is not trained")
         parameter = parameters[name]
         # torch keeps the step counter on the CPU in float32
-        placed = value if moment == "step" else value.to(parameter.device)
+        placed = value if moment == "step" else placed_like(value, parameter)
         optimizer.state[parameter][moment] = placed

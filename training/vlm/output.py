@@ -1,6 +1,9 @@
 """The finished model as a folder: safetensors, processor, vocabulary, card and provenance.
 
-The folder loads with plain ``transformers`` (``AutoModelForImageTextToText``, ``AutoProcessor``).
+The folder loads with plain ``transformers`` (``AutoModelForImageTextToText``, ``AutoProcessor``),
+adapters that were kept included. For vLLM its tensors carry the names that its Qwen2.5-VL loader
+maps, and an index names the weights that are the model's own, so that adapters beside them are not
+read as such; vLLM itself was never run here.
 What is written here carries no dates and no timings, so the same run gives the same bytes; timings
 are in the record of the run, which :mod:`training.vlm.run` adds.
 """
@@ -16,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from training.vlm.checkpoint import write_folder
+from training.vlm.lora import ADAPTER_CONFIG, ADAPTER_WEIGHTS, merge_adapters, take_adapters
 from training.vlm.model import Vlm
 
 PROVENANCE_FILE = "training.json"
@@ -35,7 +39,7 @@ class Provenance:
     base, base_fingerprint
         The model it began from and the SHA-256 over its files.
     is_tiny
-        Built from random weights; near chance.
+        Built from random weights; near chance on anything but the recipe's own data.
     licence
         Of the base weights.
     dataset_fingerprint, dataset_split, n_rows
@@ -96,11 +100,20 @@ def write_model(
     """
     import torch
 
-    stored = vlm.model.to("cpu", getattr(torch, vlm.dtype))
-    stored.config.dtype = getattr(torch, vlm.dtype)
+    dtype = getattr(torch, vlm.dtype)
+    fate = _fate_of_adapters(provenance)
 
     def write(part: Path) -> None:
+        stored = vlm.model.to("cpu")
+        if fate == "adapters":
+            take_adapters(stored, part)
+        elif fate == "merged":
+            # sums are taken in float32 and rounded once
+            merge_adapters(stored.float())
+        stored = stored.to(dtype)
+        stored.config.dtype = dtype
         stored.save_pretrained(part)
+        _write_index(part)
         vlm.processor.save_pretrained(part)
         text = json.dumps(asdict(provenance), indent=1, sort_keys=True)
         (part / PROVENANCE_FILE).write_text(text + "\n", encoding="utf-8")
@@ -111,12 +124,32 @@ def write_model(
     write_folder(folder, write)
 
 
+def _fate_of_adapters(provenance: Provenance) -> str:
+    """Return what becomes of the stage's adapters; empty where it has none."""
+    stage = provenance.recipe_settings[provenance.stage]
+    return stage["lora"]["output"] if stage.get("lora") else ""
+
+
+def _write_index(folder: Path) -> None:
+    """Name the model's own weights where they are one file, as they are named where they are many."""
+    from safetensors import safe_open
+
+    path, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if index.is_file():
+        return
+    with safe_open(path, framework="pt") as file:
+        weight_map = {name: path.name for name in sorted(file.keys())}
+    content = {"metadata": {"total_size": path.stat().st_size}, "weight_map": weight_map}
+    index.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
 def model_card(p: Provenance) -> str:
     """Return the model card as Markdown with the hub's front matter."""
     dropped = ", ".join(f"{n} {cause}" for cause, n in sorted(p.n_dropped.items())) or "none"
     tiny = (
-        "\n> **Tiny model.** Built from random weights: expected near chance on every benchmark. It "
-        "shows that the whole path works, not that a model has learnt to read EEG.\n"
+        "\n> **Tiny model.** Built from random weights, with no pretraining behind it: all it knows "
+        "comes from the data of this recipe, and elsewhere it is expected near chance. It shows that "
+        "the whole path works, not that a model reads clinical EEG.\n"
         if p.is_tiny
         else ""
     )
@@ -145,7 +178,7 @@ processor.image_processor = AutoImageProcessor.from_pretrained(FOLDER, backend="
 The last line gives the pixels it was trained on; the default backend rescales a little differently.
 Where torchvision has only a CUDA build beside a CPU torch, call
 `training.torchvision_shim.install()` before importing transformers.
-
+{_adapter_words(p)}
 ## Training
 
 - Base: {p.base} (`{p.base_fingerprint[:16]}`), weights licensed {p.licence}
@@ -166,6 +199,20 @@ Where torchvision has only a CUDA build beside a CPU torch, call
 {_curve_rows(p.losses)}
 
 `{PROVENANCE_FILE}` holds every setting and number in full.
+"""
+
+
+def _adapter_words(p: Provenance) -> str:
+    """Return what a reader must know about adapters that were kept."""
+    if _fate_of_adapters(p) != "adapters":
+        return ""
+    rank = p.recipe_settings[p.stage]["lora"]["rank"]
+    return f"""
+The stage's adapters lie beside the weights they were trained for (`{ADAPTER_CONFIG}`,
+`{ADAPTER_WEIGHTS}`). transformers adds them where the package `peft` is installed and **silently
+leaves them out where it is not**. vLLM takes them apart, `vllm serve FOLDER --enable-lora
+--max-lora-rank {rank} --lora-modules eeg=FOLDER`; file and tensor names are those its loader maps,
+but it was not run.
 """
 
 
@@ -198,7 +245,7 @@ def library_versions() -> dict[str, str]:
     """Return the versions of the libraries that shape the result."""
     from importlib.metadata import version
 
-    names = ("torch", "transformers", "tokenizers", "safetensors", "pillow")
+    names = ("torch", "transformers", "tokenizers", "safetensors", "pillow", "peft")
     return {name: version(name) for name in names}
 
 

@@ -7,15 +7,15 @@ Each function refuses with one sentence where something is missing. The order th
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from training.vlm.base_config import BuiltModel
 from training.vlm.checkpoint import BYTES_PER_TRAINED_WEIGHT, write_folder
-from training.vlm.config import BuiltModel, Recipe, StageConfig
+from training.vlm.config import MachineConfig, Recipe, StageConfig
 from training.vlm.errors import MachineError
 from training.vlm.freeze import trained_parameters
 from training.vlm.model import (
@@ -24,9 +24,9 @@ from training.vlm.model import (
     check_checkpoint,
     find_checkpoint,
     fingerprint,
-    load_model,
 )
 from training.vlm.output import PROVENANCE_FILE
+from training.vlm.shard import shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,6 @@ def check_machine(config: StageConfig) -> str:
     """
     import torch
 
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world > 1:
-        raise MachineError(
-            f"WORLD_SIZE={world}: this trainer runs in one process; start it without a launcher"
-        )
     has_gpu = torch.cuda.is_available()
     if config.precision == "bf16" and not (has_gpu and torch.cuda.is_bf16_supported()):
         found = "a GPU without bf16" if has_gpu else "no GPU"
@@ -94,14 +89,14 @@ def find_base(recipe: Recipe, given: Path | None) -> Base:
     return Base(folder, f"{name}{revision}", fingerprint(folder))
 
 
-def load_base(recipe: Recipe, base: Base, texts: Iterable[str], work: Path) -> tuple[Vlm, Base]:
-    """Load the base, building it first where the recipe says so.
+def store_base(recipe: Recipe, base: Base, texts: Iterable[str], work: Path) -> Base:
+    """Return the base as a folder, building it first where the recipe says so.
 
-    A built model is stored in the work folder before it is used, so that a run taken up again
-    begins from the same bytes.
+    A built model is stored in the work folder before it is used, so that a run taken up again, and
+    every process of a run, begins from the same bytes.
     """
     if base.folder is not None:
-        return load_model(base.folder, recipe.image, base.name), base
+        return base
     folder = work / "base"
     if not folder.is_dir():
         if not isinstance(recipe.model, BuiltModel):
@@ -113,23 +108,49 @@ def load_base(recipe: Recipe, base: Base, texts: Iterable[str], work: Path) -> t
             built.processor.save_pretrained(part)
 
         write_folder(folder, write)
-    vlm = load_model(folder, recipe.image, base.name)
-    return vlm, Base(folder, base.name, fingerprint(folder))
+    return Base(folder, base.name, fingerprint(folder))
 
 
-def place(model: Any, config: StageConfig, device: str) -> None:
-    """Put the model on its device; frozen weights need no more than the compute precision."""
+def is_sharded(machine: MachineConfig, device: str, n_processes: int) -> bool:
+    """Whether a run splits its weights over processes."""
+    if n_processes == 1 or machine.sharding == "never":
+        return False
+    return machine.sharding == "always" or device == "cuda"
+
+
+def place(
+    model: Any, config: StageConfig, device: str, score: Callable[[Any], Any], is_split: bool
+) -> Callable[[Any], Any]:
+    """Put the model on its device, whole or split over processes.
+
+    Parameters
+    ----------
+    model, config, device
+        Frozen weights are cast: they need no more than the compute precision.
+    score
+        Runs the model on a batch.
+    is_split
+        As of :func:`is_sharded`.
+
+    Returns
+    -------
+    callable
+        What runs the placed model on a batch.
+    """
     import torch
 
     if config.precision == "bf16":
         for parameter in model.parameters():
             if not parameter.requires_grad:
                 parameter.data = parameter.data.to(torch.bfloat16)
-    model.to(device)
     if config.is_checkpointing_gradients:
         # the older name is the only one before transformers 5.2x and warns after it
         enable = getattr(model, "activation_checkpointing_enable", None)
         (enable or model.gradient_checkpointing_enable)({"use_reentrant": False})
+    if is_split:
+        return shard(model, device, score)
+    model.to(device)
+    return score
 
 
 def check_disk(out: Path, vlm: Vlm) -> None:

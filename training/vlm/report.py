@@ -1,7 +1,7 @@
 """What a run says while it goes: one report per optimiser step, to any number of listeners.
 
-Listeners here: a JSON-lines file, the terminal, and the program log. The one that forwards to
-Dagster is in :mod:`training.pipes`.
+Listeners here: a JSON-lines file, the terminal, and the program log. TensorBoard's is in
+:mod:`training.vlm.tensorboard`, the one that forwards to Dagster in :mod:`training.vlm.cli`.
 """
 
 from __future__ import annotations

@@ -11,6 +11,9 @@ Layout::
 
 ``<run>`` is a hash of settings, data and base. A run only ever takes up its own checkpoints, and a
 finished run asked for again is reported, not repeated.
+
+Several processes of a launcher (:mod:`training.vlm.parallel`) carry out one run together. The first
+of them owns the folders; all read them, so they lie on storage that every machine of the run sees.
 """
 
 from __future__ import annotations
@@ -21,19 +24,22 @@ import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from training.vlm.batch import Batch, batches
+from training.vlm.base_config import BuiltModel
+from training.vlm.batch import Batch, Fillers, batches
 from training.vlm.checkpoint import CheckpointStore, TrainState, recover_folder
-from training.vlm.config import BuiltModel, Recipe, StageConfig, StageName
+from training.vlm.config import Recipe, StageConfig, StageName
 from training.vlm.data import InstructionDataset, Position, open_dataset
 from training.vlm.encode import Encoder
-from training.vlm.errors import MachineError
-from training.vlm.freeze import apply_freeze_map, freeze_table
-from training.vlm.loop import StopFlag, TrainTask, train
-from training.vlm.model import Vlm, fingerprint
+from training.vlm.errors import Busy, MachineError, RecipeError
+from training.vlm.freeze import apply_freeze_map, freeze_table, trained_parameters
+from training.vlm.loop import TrainTask, answer_loss, train
+from training.vlm.lora import attach_adapters
+from training.vlm.model import Vlm, fingerprint, load_model
 from training.vlm.optim import Plan, plan_steps
 from training.vlm.output import (
     PROVENANCE_FILE,
@@ -42,11 +48,21 @@ from training.vlm.output import (
     library_versions,
     write_model,
 )
-from training.vlm.prepare import Base, check_disk, check_machine, find_base, load_base, place
+from training.vlm.parallel import Team, joined
+from training.vlm.prepare import (
+    Base,
+    check_disk,
+    check_machine,
+    find_base,
+    is_sharded,
+    place,
+    store_base,
+)
 from training.vlm.report import Reporter, Reporters, StepLog
+from training.vlm.result import RESULT_FILE, Origin, StageResult, stage_result
+from training.vlm.shard import whole_tensors
 from training.vlm.tokenizer import PAD
 
-RESULT_FILE = "result.json"
 TRAIN_SPLIT = "train"
 
 
@@ -59,13 +75,13 @@ class StageRequest:
     recipe_name, recipe
         The recipe and what it is called.
     stage
-        ``stage1`` or ``stage2``.
+        One the recipe declares.
     dataset
         Folder of the instruction dataset.
     out
         Folder of the finished model; replaced if this trainer wrote it.
     base
-        Model folder to begin from instead of the recipe's model: stage 1's output for stage 2.
+        Model folder to begin from instead of the recipe's model: the output of the stage before.
     is_fresh
         Forget checkpoints and a finished result.
     """
@@ -82,56 +98,6 @@ class StageRequest:
     def config(self) -> StageConfig:
         """Hyper-parameters of the stage."""
         return self.recipe.stage(self.stage)
-
-
-@dataclass(frozen=True, slots=True)
-class StageResult:
-    """What a stage came to.
-
-    Parameters
-    ----------
-    run, code_version
-        Hash of settings, data and base; hash of the trainer's source.
-    model
-        Folder of the finished model.
-    model_fingerprint
-        SHA-256 over its weights, config and vocabulary.
-    dataset_fingerprint, base_fingerprint
-        What it was made from.
-    n_steps, n_samples, n_tokens, n_label_tokens, n_dropped
-        What was trained on.
-    losses
-        Of every step, nats per answer token.
-    tokens_per_s, label_tokens_per_s, data_wait_share
-        Over all steps but the first, which warms up.
-    wall_s
-        Time of this launch, loading included.
-    memory_mb
-        Peak.
-    padded_share, tflops_per_s, mfu
-        As in :class:`training.vlm.report.StepReport`, over all steps but the first.
-    """
-
-    run: str
-    code_version: str
-    model: str
-    model_fingerprint: str
-    dataset_fingerprint: str
-    base_fingerprint: str
-    n_steps: int
-    n_samples: int
-    n_tokens: int
-    n_label_tokens: int
-    n_dropped: Mapping[str, int]
-    losses: Sequence[float]
-    tokens_per_s: float
-    label_tokens_per_s: float
-    data_wait_share: float
-    wall_s: float
-    memory_mb: float
-    padded_share: float = 0.0
-    tflops_per_s: float = 0.0
-    mfu: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,71 +140,171 @@ def run_stage(request: StageRequest, reporters: Sequence[Reporter] = ()) -> Stag
         One of its family, in one sentence; see :mod:`training.vlm.errors`.
     """
     begun = time.perf_counter()
+    with joined() as team, ExitStack() as held:
+        run = team.all(lambda: _understand(request, begun))
+        team.same(run.key, "the hash of recipe, data and base")
+        listeners = Reporters(reporters if team.is_first else ())
+        done = team.first(lambda: _claim(run, held))
+        if done is not None:
+            listeners.message("already finished with the same recipe, data, base and code")
+            result: StageResult = done
+            return result
+        try:
+            return _carry_out(run, listeners, team)
+        except OSError as error:
+            raise _unwritable(request.out, error) from error
+
+
+def _understand(request: StageRequest, begun: float) -> _Run:
+    """Find out what a request means."""
+    _check_order(request)
     device = check_machine(request.config)
     dataset = open_dataset(request.dataset, TRAIN_SPLIT)
     plan = plan_steps(request.config, dataset.n_rows)
     base = find_base(request.recipe, request.base)
-    run = _Run(request, dataset, plan, base, device, begun)
-    listeners = Reporters(reporters)
-    with _locked(request.out), StopFlag() as stop:
-        recover_folder(request.out)
-        _check_replaceable(request.out)
-        done = None if request.is_fresh else _finished(run)
-        if done is not None:
-            listeners.message("already finished with the same recipe, data, base and code")
-            return done
-        if request.is_fresh:
-            shutil.rmtree(run.work, ignore_errors=True)
-        try:
-            return _carry_out(run, listeners, stop)
-        except OSError as error:
-            raise MachineError(f"output {str(request.out)!r} cannot be written: {error}") from error
+    return _Run(request, dataset, plan, base, device, begun)
 
 
-def _carry_out(run: _Run, listeners: Reporters, stop: StopFlag) -> StageResult:
+def _claim(run: _Run, held: ExitStack) -> StageResult | None:
+    """Take hold of the output folder; return what lies there if it is this run's result."""
+    out = run.request.out
+    held.enter_context(_locked(out))
+    recover_folder(out)
+    _check_replaceable(out)
+    if run.request.is_fresh:
+        shutil.rmtree(run.work, ignore_errors=True)
+        return None
+    return _finished(run)
+
+
+def _check_order(request: StageRequest) -> None:
+    """Refuse a later stage on random weights where the recipe says what comes before it."""
+    if request.base is None and request.stage != "stage0" and request.recipe.stage0 is not None:
+        raise RecipeError(
+            f"recipe {request.recipe_name!r} declares stage0, so {request.stage} begins from its "
+            "output; give that folder as --base"
+        )
+
+
+def _carry_out(run: _Run, listeners: Reporters, team: Team) -> StageResult:
     request = run.request
-    vlm, base = load_base(request.recipe, run.base, run.dataset.texts(), run.work)
-    table = freeze_table(apply_freeze_map(vlm.model, request.config.train))
+    base = team.first(lambda: _store_base(run))
+    vlm, table = team.all(lambda: _load(run, base))
+    is_split = is_sharded(request.recipe.machine, run.device, team.size)
     listeners.message(
         f"{table}\n{run.plan.describe()}; {run.dataset.n_rows:,} rows; device {run.device}"
+        f"{_team_words(team, is_split)}"
     )
-    check_disk(request.out.parent, vlm)
-    place(vlm.model, request.config, run.device)
+    team.first(lambda: check_disk(request.out.parent, vlm))
     log = StepLog(run.work)
-    state = train(_task(run, vlm, log, listeners, stop))
+    state = train(_task(run, vlm, log, listeners, team, is_split))
+    with team.reaching():
+        trained = whole_tensors(trained_parameters(vlm.model), team.is_first) if is_split else None
+    result: StageResult = team.first(lambda: _finish(run, vlm, trained, base, table, state, log))
+    return result
+
+
+def _store_base(run: _Run) -> Base:
+    try:
+        return store_base(run.request.recipe, run.base, run.dataset.texts(), run.work)
+    except OSError as error:
+        raise _unwritable(run.request.out, error) from error
+
+
+def _load(run: _Run, base: Base) -> tuple[Vlm, str]:
+    """Load the base as the stage trains it, and return it with its freeze map."""
+    config = run.request.config
+    if base.folder is None:
+        raise TypeError("the base has not been stored")
+    vlm = load_model(base.folder, run.request.recipe.image, base.name)
+    if config.lora:
+        attach_adapters(vlm.model, config.lora, config.seed)
+    return vlm, freeze_table(apply_freeze_map(vlm.model, config.train))
+
+
+def _finish(
+    run: _Run,
+    vlm: Vlm,
+    trained: Mapping[str, Any] | None,
+    base: Base,
+    table: str,
+    state: TrainState,
+    log: StepLog,
+) -> StageResult:
+    """Write the finished model; ``trained`` are the whole tensors of a split one."""
+    request = run.request
     results: list[StageResult] = []
+    if trained is not None:
+        vlm, _ = _load(run, base)
+        vlm.model.load_state_dict(trained, strict=False)
 
     def finish(part: Path) -> None:
         log.copy_to(part)
-        results.append(_result(run, base, state, log, fingerprint(part)))
+        origin = Origin(
+            run=run.key,
+            model=str(request.out),
+            model_fingerprint=fingerprint(part),
+            dataset_fingerprint=run.dataset.fingerprint,
+            base_fingerprint=base.fingerprint,
+        )
+        wall_s = time.perf_counter() - run.begun
+        results.append(stage_result(origin, state, log.entries(), wall_s))
         text = json.dumps(asdict(results[0]), indent=1)
         (part / RESULT_FILE).write_text(text + "\n", encoding="utf-8")
 
-    write_model(vlm, request.out, _provenance(run, base, table, state, log), finish)
+    try:
+        write_model(vlm, request.out, _provenance(run, base, table, state, log), finish)
+    except OSError as error:
+        raise _unwritable(request.out, error) from error
     shutil.rmtree(_beside(request.out, "work"), ignore_errors=True)
     return results[0]
 
 
-def _task(run: _Run, vlm: Vlm, log: StepLog, listeners: Reporters, stop: StopFlag) -> TrainTask:
-    config, machine = run.request.config, run.request.recipe.machine
+def _team_words(team: Team, is_split: bool) -> str:
+    if team.size == 1:
+        return ""
+    how = "weights split over them" if is_split else "each with all weights"
+    return f"; {team.size} processes, {how}"
+
+
+def _task(
+    run: _Run, vlm: Vlm, log: StepLog, listeners: Reporters, team: Team, is_split: bool
+) -> TrainTask:
+    config, machine, tokenizer = (
+        run.request.config,
+        run.request.recipe.machine,
+        vlm.processor.tokenizer,
+    )
     encode = Encoder(vlm.processor, config.max_length)
-    pad_id = vlm.processor.tokenizer.convert_tokens_to_ids(PAD)
+    pad_id = tokenizer.convert_tokens_to_ids(PAD)
+    fillers = Fillers.of(pad_id, vlm.processor.image_token_id) if is_split else None
+    device = run.device
 
     def load(position: Position) -> Iterator[Batch]:
-        rows = run.dataset.rows(config.seed, config.shuffle_rows, position, config.epochs)
-        return batches(rows, encode, config, pad_id, machine.n_workers)
+        rows = run.dataset.rows(
+            config.seed,
+            config.shuffle_rows,
+            position,
+            config.epochs,
+            lambda at: at.row % team.size == team.rank,
+        )
+        return batches(rows, encode, config, pad_id, machine.n_workers, team, fillers)
 
     return TrainTask(
         model=vlm.model,
         config=config,
         plan=run.plan,
-        device=run.device,
+        device=device,
         load=load,
+        score=place(
+            vlm.model, config, device, lambda batch: answer_loss(vlm.model, batch, device), is_split
+        ),
         store=CheckpointStore(run.work, machine.n_checkpoints_kept),
         checkpoint_every=machine.checkpoint_every,
         log=log,
         reporters=listeners,
-        stop=stop,
+        team=team,
+        is_sharded=is_split,
     )
 
 
@@ -270,37 +336,6 @@ def _provenance(run: _Run, base: Base, table: str, state: TrainState, log: StepL
     )
 
 
-def _result(run: _Run, base: Base, state: TrainState, log: StepLog, weights: str) -> StageResult:
-    entries = log.entries()
-    timed = entries[1:] or entries
-    seconds = sum(e["step_s"] for e in timed)
-    waited = sum(e["data_wait_share"] * e["step_s"] for e in timed)
-    tokens = sum(e["n_tokens"] for e in timed)
-    shares = [e["mfu"] and e["mfu"] * e["step_s"] for e in timed]
-    return StageResult(
-        run=run.key,
-        code_version=code_version(),
-        model=str(run.request.out),
-        model_fingerprint=weights,
-        dataset_fingerprint=run.dataset.fingerprint,
-        base_fingerprint=base.fingerprint,
-        n_steps=state.step,
-        n_samples=state.n_samples,
-        n_tokens=state.n_tokens,
-        n_label_tokens=state.n_label_tokens,
-        n_dropped=dict(state.n_dropped),
-        losses=[e["loss"] for e in entries],
-        tokens_per_s=tokens / seconds,
-        label_tokens_per_s=sum(e["n_label_tokens"] for e in timed) / seconds,
-        data_wait_share=waited / seconds,
-        wall_s=time.perf_counter() - run.begun,
-        memory_mb=max(e["memory_mb"] for e in entries),
-        padded_share=1 - tokens / sum(e["n_tokens"] / (1 - e["padded_share"]) for e in timed),
-        tflops_per_s=sum(e["tflops_per_s"] * e["step_s"] for e in timed) / seconds,
-        mfu=None if None in shares else sum(shares) / seconds,
-    )
-
-
 def _finished(run: _Run) -> StageResult | None:
     out = run.request.out
     path = out / RESULT_FILE
@@ -309,6 +344,10 @@ def _finished(run: _Run) -> StageResult | None:
     result = StageResult(**json.loads(path.read_text(encoding="utf-8")))
     is_same = result.run == run.key and result.code_version == code_version()
     return result if is_same and fingerprint(out) == result.model_fingerprint else None
+
+
+def _unwritable(out: Path, error: OSError) -> MachineError:
+    return MachineError(f"output {str(out)!r} cannot be written: {error}")
 
 
 def _check_replaceable(out: Path) -> None:
@@ -328,12 +367,12 @@ def _locked(out: Path) -> Iterator[None]:
         out.parent.mkdir(parents=True, exist_ok=True)
         lock = _beside(out, "lock").open("w")
     except OSError as error:
-        raise MachineError(f"output {str(out)!r} cannot be written: {error}") from error
+        raise _unwritable(out, error) from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise MachineError(f"another run is writing to {str(out)!r}; wait for it") from error
+            raise Busy(f"another run is writing to {str(out)!r}; wait for it") from error
         yield
 
 
