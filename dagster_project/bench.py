@@ -132,7 +132,16 @@ def run_detectors_bench(
 
 
 def run_text_bench(
-    *, claims: str | None, grounding: int | None, gateway: int | None, seed: int, is_json: bool
+    *,
+    claims: str | None,
+    grounding: int | None,
+    gateway: int | None,
+    teacher: str | None,
+    pages: int,
+    data: str | None,
+    minutes: float | None,
+    seed: int,
+    is_json: bool,
 ) -> int:
     """Run ``neurogloss bench text`` and print its report.
 
@@ -144,15 +153,27 @@ def run_text_bench(
         Number of planted pages to measure the grounding check on, or None.
     gateway
         Number of rows to measure the teacher gateway's memory on, or None.
+    teacher
+        File with a teacher's settings, YAML, to be asked about ``pages`` pages, or None.
+    data
+        Folder of corpora that half of those pages come from; None takes all of them planted.
+    minutes
+        Time after which the teacher is asked nothing more, or None.
     seed, is_json
         Seed of the bootstrap, and how the report is printed.
     """
     from rich.console import Console
 
     from benchmark.text.bench import bench_text, report_tables
+    from benchmark.text.teachers import TeacherAsked
 
     labelled = Path(claims) if claims else None
-    report = bench_text(claims=labelled, grounding=grounding, gateway=gateway, seed=seed)
+    asked = None
+    if teacher:
+        asked = TeacherAsked.read(Path(teacher), pages, Path(data) if data else None, minutes)
+    report = bench_text(
+        claims=labelled, grounding=grounding, gateway=gateway, teacher=asked, seed=seed
+    )
     if is_json:
         sys.stdout.write(json.dumps(report.to_json(), indent=1) + "\n")
         return 0

@@ -27,6 +27,7 @@ from dagster_project.assets import (
     text,
 )
 from dagster_project.jobs import jobs
+from dagster_project.launching.launcher import Launcher
 from dagster_project.resources import Workspace
 
 ASSET_MODULES = (
@@ -52,7 +53,7 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definiti
         sensors=list(sensors.SENSORS),
         resources={
             "workspace": Workspace(),
-            "pipes": dg.PipesSubprocessClient(),
+            "launcher": Launcher(),
             **(resources or {}),
         },
         # a step of a shard is short; a process per step would cost more than the work

@@ -300,11 +300,27 @@ def _siblings(store: TableStore, shard: str) -> list[str]:
 )
 def text_only_at_chance(store: TableStore, shard: str) -> Violations:
     """Refuse questions whose wording gives their answers away."""
+    return _given_away(store, shard, store.read("questions", shard, _ASKED))
+
+
+@shard_check(
+    "teacher_questions", "text_only_at_chance", "The offline teacher's questions give nothing away."
+)
+def teacher_text_only_at_chance(store: TableStore, shard: str) -> Violations:
+    """Refuse offline questions whose wording gives their answers away; a model's are its own."""
+    rows = store.read("teacher_questions", shard, [*_ASKED, "is_offline_teacher", "grounding"])
+    written = (pl.col("grounding") == "supported") & pl.col("is_offline_teacher")
+    return _given_away(store, shard, rows.filter(written).select(_ASKED))
+
+
+_ASKED = ["segment_id", "question", "options", "answer_text", "block_id"]
+
+
+def _given_away(store: TableStore, shard: str, asked: pl.DataFrame) -> Violations:
     from benchmark.text.text_only import text_only
 
-    columns = ["segment_id", "question", "options", "answer_text", "block_id"]
     subjects = store.read("segments", shard, ["segment_id", "subject_id"])
-    items = store.read("questions", shard, columns).join(subjects, on="segment_id").to_dicts()
+    items = asked.join(subjects, on="segment_id").to_dicts()
     whole: dict[str, list[str]] = {}
     for item in items:
         whole.setdefault(item["block_id"], []).append(item["answer_text"])
@@ -356,5 +372,6 @@ CHECKS: tuple[dg.AssetChecksDefinition, ...] = (
     segment_duplicates,
     *(_evidence_check(asset) for asset in EVIDENCE_ASSETS),
     text_only_at_chance,
+    teacher_text_only_at_chance,
     release_leakage,
 )

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from dagster_project.cli_benchmark import add_benchmark
 from dagster_project.cli_corpora import add_corpora
+from dagster_project.cli_evidence import add_evidence
 from dagster_project.cli_findings import add_findings
 from dagster_project.cli_review import add_review
 
@@ -78,7 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     estimate.set_defaults(command=_estimate)
 
     bench = rooms.add_parser("bench", help="measure")
-    benches = bench.add_subparsers(required=True, metavar="{engine,corpora,detectors,text,train}")
+    benches = bench.add_subparsers(
+        required=True, metavar="{engine,corpora,detectors,text,train,evidence}"
+    )
     engine = benches.add_parser("engine", help="throughput against a paper-style baseline")
     engine.add_argument("--json", action="store_true", help="machine-readable")
     engine.add_argument("--minutes", type=float, default=5.0, help="minutes of EEG (default: 5)")
@@ -102,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     seen.set_defaults(command=_bench_detectors)
     _add_text_bench(benches)
     _add_train_bench(benches)
+    add_evidence(benches)
     return parser
 
 
@@ -131,6 +135,12 @@ def _add_text_bench(benches: argparse._SubParsersAction[argparse.ArgumentParser]
                       help="measure the grounding check on so many planted pages")  # fmt: skip
     text.add_argument("--gateway", type=int, metavar="ROWS",
                       help="measure the teacher gateway: speed, and memory over so many rows")  # fmt: skip
+    text.add_argument("--teacher", metavar="FILE",
+                      help="ask a real teacher (settings, YAML) for all four kinds of text")  # fmt: skip
+    text.add_argument("--pages", type=int, default=24, help="it is asked about (default: 24)")
+    text.add_argument("--minutes", type=float, help="after which it is asked nothing more")
+    text.add_argument("--data", metavar="ROOT", help="corpora that half of its pages come from "
+                      "(default: none, all pages are planted)")  # fmt: skip
     text.add_argument(
         "--seed", type=int, default=0, help="of the bootstrap and the pages (default: 0)"
     )
@@ -206,6 +216,10 @@ def _bench_text(options: argparse.Namespace) -> int:
         claims=options.claims,
         grounding=options.grounding,
         gateway=options.gateway,
+        teacher=options.teacher,
+        pages=options.pages,
+        data=options.data,
+        minutes=options.minutes,
         seed=options.seed,
         is_json=options.json,
     )

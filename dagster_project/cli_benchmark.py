@@ -1,4 +1,4 @@
-"""``neurogloss benchmark``: compare two runs, judge texts, time the scoring.
+"""``neurogloss benchmark``: compare two runs, judge texts, estimate a model's price, time scoring.
 
 A run is the folder of a leaderboard. What is compared is said in ``benchmark.reports.compare``; asking models
 and scoring them are assets.
@@ -15,7 +15,7 @@ from pathlib import Path
 def add_benchmark(rooms: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands."""
     room = rooms.add_parser("benchmark", help="benchmark runs that were written")
-    acts = room.add_subparsers(required=True, metavar="{compare,judge,speed}")
+    acts = room.add_subparsers(required=True, metavar="{compare,estimate,judge,speed}")
     compare = acts.add_parser("compare", help="paired tests between models of two runs")
     compare.add_argument("run_a", metavar="RUN_A", help="folder of a leaderboard")
     compare.add_argument("run_b", metavar="RUN_B", help="another, or the same")
@@ -24,6 +24,11 @@ def add_benchmark(rooms: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     compare.add_argument("--seed", type=int, default=0, help="of bootstrap and permutation")
     compare.add_argument("--json", action="store_true", help="print JSON")
     compare.set_defaults(command=_compare)
+    estimate = acts.add_parser("estimate", help="what asking a model behind a server costs at most")
+    estimate.add_argument("--model", required=True, metavar="NAME", help="as its file is named")
+    estimate.add_argument("--task", required=True, metavar="NAME", help="a task with stored items")
+    estimate.add_argument("--controls", default="", metavar="LIST", help="default: the task's own")
+    estimate.set_defaults(command=_estimate)
     judge = acts.add_parser("judge", help="put one model's stored texts before a judge")
     judge.add_argument("judge", type=Path, metavar="FILE", help="teacher settings of it, YAML")
     judge.add_argument("--model", required=True, metavar="NAME", help="whose answers")
@@ -52,6 +57,16 @@ def _compare(options: argparse.Namespace) -> int:
     return 0
 
 
+def _estimate(options: argparse.Namespace) -> int:
+    from dagster_project.estimating import estimate_asking
+    from dagster_project.resources import Workspace
+
+    controls = [name for name in options.controls.split(",") if name]
+    said = estimate_asking(Workspace(), options.task, options.model, controls=controls)
+    sys.stdout.write(f"{said}\n")
+    return 0
+
+
 def _judge(options: argparse.Namespace) -> int:
     import yaml
 
@@ -66,6 +81,8 @@ def _judge(options: argparse.Namespace) -> int:
     lines = [f"{row.axis}: {row.value:.2f}, spread {row.spread:.2f}" for row in found.rows]
     share = found.planted_share
     noticed = "none" if share is None else f"{100 * share:.0f} %"
+    if found.n_held_back:
+        lines.append(f"{found.n_held_back} items hold a text that may not be sent and are left out")
     lines += [f"planted errors noticed: {noticed} ({found.planted_words})", str(path)]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0

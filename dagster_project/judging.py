@@ -13,14 +13,16 @@ from typing import Any
 import polars as pl
 
 from benchmark.asking.exchange import write_bytes
+from benchmark.asking.under_test import ServedModel
 from benchmark.errors import BenchmarkError
-from benchmark.judging.judge import Judged, judge
-from benchmark.judging.summary import JudgeSummary
+from benchmark.judging.judge import Judged, family_of, judge
+from benchmark.judging.summary import ON, JudgeSummary
 from benchmark.tasks.task import TASKS
 from dagster_project.corpora.registry import corpora
 from dagster_project.failures import PermanentFailure
 from dagster_project.releasing import shards_of
 from dagster_project.resources import Workspace
+from dagster_project.under_test import other_models
 from prompts.teachers.cache import CACHE_FILE
 from prompts.teachers.registry import make_gateway
 from prompts.texts.template_writer import WRITER_VERSION
@@ -71,14 +73,35 @@ def judge_stored(
     answers = answers[:n_items] if n_items else answers
     cache = workspace.folder(CACHE_FILE)
     with make_gateway(settings, cache, run=f"judge/{task}/{model}/{rubric}") as gateway:
+        _assert_not_its_own(gateway.teacher_id, model, families)
         found = judge(
-            gateway, answers, model=f"{model} on {task}", writers=writers_of(workspace, release),
+            gateway, answers, model=f"{model}{ON}{task}", writers=writers_of(workspace, release),
             name=rubric, families=families,
         )  # fmt: skip
         judge_name = gateway.teacher_id.replace(":", "-").replace("/", "-")
     path = workspace.folder("reports", "judges") / f"{task}--{model}--{rubric}--{judge_name}.json"
     write_bytes(path, (found.model_dump_json(indent=1) + "\n").encode())
     return path, found
+
+
+def _assert_not_its_own(judge_id: str, model: str, families: Mapping[str, str] | None) -> None:
+    """Refuse a judge of the family of a served model whose answers it would judge."""
+    other = other_models().get(model)
+    if not isinstance(other, ServedModel):
+        return
+    answerer = f"{other.teacher['provider']}:{other.teacher.get('model', '')}"
+    family = family_of(judge_id, families)
+    if family_of(answerer, families) == family:
+        raise BenchmarkError(
+            f"judge {judge_id!r} is of family {family!r}, as is {model!r} ({answerer}), whose "
+            "answers it would judge; take a judge of another family"
+        )
+
+
+def judge_summaries(folder: Path) -> list[JudgeSummary]:
+    """Read the judged scores kept beside the reports, in the order of their names."""
+    files = sorted(folder.glob("*.json")) if folder.is_dir() else []
+    return [JudgeSummary.model_validate_json(file.read_bytes()) for file in files]
 
 
 def writers_of(workspace: Workspace, release: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from functools import cache
 
 import dagster as dg
 
+from benchmark.asking.under_test import models_under_test
 from benchmark.tasks.task import TASKS
 from dagster_project.corpora.registry import corpora
 from dagster_project.corpora.shards import shard_keys
@@ -64,7 +65,7 @@ def tasks() -> dg.StaticPartitionsDefinition:
 @cache
 def task_by_model() -> dg.MultiPartitionsDefinition:
     """Return task x model: the grain of answers and scores."""
-    models = sorted([*model_recipes(), *detector_recipes(), SHIPPED_DETECTOR])
+    models = sorted([*model_recipes(), *detector_recipes(), SHIPPED_DETECTOR, *models_under_test()])
     return dg.MultiPartitionsDefinition(
         {"task": tasks(), "model": dg.StaticPartitionsDefinition(models)}
     )
@@ -82,9 +83,16 @@ def simulations_to_shards() -> dg.StaticPartitionMapping:
     )
 
 
-def releases_to_models() -> dg.StaticPartitionMapping:
-    """Map each release to the model recipes that name it."""
-    return dg.StaticPartitionMapping(_inverse({k: [r.release] for k, r in model_recipes().items()}))
+def releases_to_models(*stages: str) -> dg.StaticPartitionMapping:
+    """Map each release to the model recipes that read it in one of these stages."""
+    return dg.StaticPartitionMapping(
+        _inverse(
+            {
+                k: sorted({r.release_of(s) for s in stages if s in r.stages})
+                for k, r in model_recipes().items()
+            }
+        )
+    )
 
 
 def releases_to_detectors() -> dg.StaticPartitionMapping:

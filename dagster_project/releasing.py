@@ -12,11 +12,14 @@ from typing import Any
 import polars as pl
 
 from dagster_project.corpora.crosswalk import pathology
+from dagster_project.corpora.registry import corpora
+from dagster_project.corpora.shards import shard_keys
 from dagster_project.failures import PermanentFailure
 from dagster_project.previews import page_png_of_row, topomap_png_of_row
 from dagster_project.resources import corpus_of
 from dagster_project.tables.store import ROW_GROUP_ROWS, TableStore
 from prompts.releases.build import releases
+from prompts.releases.classes import page_classes
 from prompts.releases.recipe import GENERAL, TEXTS, Picture
 from prompts.releases.rows import ShardTables
 
@@ -39,14 +42,21 @@ def shards_of(release: str) -> tuple[str, ...]:
     Raises
     ------
     PermanentFailure
-        If no release recipe has that name.
+        If no release recipe has that name, or it names a shard no corpus has.
     """
     known = releases()
     if release not in known:
         raise PermanentFailure(
             f"release {release!r} does not exist; known releases: {', '.join(sorted(known))}"
         )
-    return tuple(known[release].shards)
+    shards = tuple(known[release].shards)
+    unknown = next((s for s in shards if s not in shard_keys()), None)
+    if unknown is not None:
+        raise PermanentFailure(
+            f"release {release!r} names the shard {unknown!r}, which no corpus has; correct it in "
+            f"the recipe. Known corpora: {', '.join(sorted(corpora()))}"
+        )
+    return shards
 
 
 def present_shards_of(store: TableStore, release: str) -> ReleaseShards:
@@ -78,6 +88,8 @@ def load_shard(store: TableStore, shard: str) -> ShardTables | None:
         .with_columns(pl.Series("pathology", judged, dtype=pl.Int8))
         .join(recordings, on="recording_id", maintain_order="left")
     )
+    findings = store.read("findings", shard, ["segment_id", "kind", "is_masked"])
+    segments = segments.with_columns(page_classes(segments["segment_id"], findings))
     texts: dict[str, pl.DataFrame] = {
         name: store.read(name, shard) for name in TEXTS if store.manifest(name, shard)
     }
@@ -102,6 +114,7 @@ def _general_pairs(store: TableStore) -> ShardTables | None:
     segments = pairs.select(
         "segment_id", "licence", "is_gated", corpus="source", subject_id="picture_id",
         split=pl.lit("train"), is_simulated=pl.lit(False), pathology=pl.lit(0, pl.Int8),
+        page_class=pl.lit(""),
     )  # fmt: skip
     texts: dict[str, pl.DataFrame] = {GENERAL: pairs.select("segment_id", "sample_id", "messages")}
     pictures = _Rows(store, GENERAL_TABLE, EVERYWHERE, "sample_id")

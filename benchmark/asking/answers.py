@@ -18,6 +18,9 @@ from benchmark.tasks.task import Row, TaskKind
 from detectors.types import SEGMENT_S
 from detectors.vocabulary import WAVEFORMS
 
+MAY_LEAVE = "may_leave"
+"""Column of the items file that tells the asking program, and no model, what may be sent."""
+
 LETTERS = "ABCDEFGH"
 """Option letters in shown order."""
 
@@ -43,6 +46,8 @@ class Item:
         Option texts in shown order; empty for open tasks.
     category
         Sub-category, such as the question type.
+    may_leave
+        Its corpus' rows may be sent to a hosted model; what is not known may not.
     """
 
     item_id: str
@@ -52,13 +57,14 @@ class Item:
     prompt: str
     options: tuple[str, ...]
     category: str
+    may_leave: bool = False
 
     @classmethod
     def from_row(cls, row: Row) -> Item:
         """Take the visible part of a row of table ``benchmark_items``."""
         return cls(
             row["item_id"], row["task"], row["segment_id"], row["subject_id"],
-            row["prompt"], tuple(row["options"]), row["category"],
+            row["prompt"], tuple(row["options"]), row["category"], bool(row.get(MAY_LEAVE)),
         )  # fmt: skip
 
 

@@ -11,16 +11,20 @@ import hashlib
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from benchmark.asking.answers import Item
 from benchmark.errors import BenchmarkError
 from benchmark.tasks.registry import unknown
+from benchmark.tasks.task import TaskKind
 
 Pages = Mapping[str, bytes]
 """PNG bytes by item id; the mirrored page of an item under :func:`mirror_id`."""
 _MIRROR = "--mirrored"
+NOISE_PAGES = 32
+"""Different pages of noise per size: one for each of thousands of items would fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +63,17 @@ def _blank(items: Sequence[Item], pages: Pages, seed: int) -> list[bytes | None]
 
 
 def _noise(items: Sequence[Item], pages: Pages, seed: int) -> list[bytes | None]:
-    return [_noise_page(item, pages[item.item_id], seed) for item in items]
+    return [
+        _noise_page(
+            *_size(pages[item.item_id]), _number(f"{seed}|{item.item_id}") % NOISE_PAGES, seed
+        )
+        for item in items
+    ]
 
 
-def _noise_page(item: Item, page: bytes, seed: int) -> bytes:
-    width, height = _size(page)
-    rng = np.random.default_rng(_number(f"{seed}|noise|{item.item_id}"))
+@lru_cache(maxsize=2 * NOISE_PAGES)
+def _noise_page(width: int, height: int, number: int, seed: int) -> bytes:
+    rng = np.random.default_rng(_number(f"{seed}|noise|{number}"))
     return _png(rng.integers(0, 256, size=(height, width), dtype=np.uint8))
 
 
@@ -97,13 +106,20 @@ def _mirrored(items: Sequence[Item], pages: Pages, seed: int) -> list[bytes | No
 CONTROLS: dict[str, Control] = {
     "none": Control("the page itself", _none),
     "blank": Control("a white page of the same size", _blank),
-    "noise": Control("a page of uniform noise", _noise),
+    "noise": Control("a page of uniform noise, one of 32", _noise),
     "shuffled": Control("the page of another item of the task", _shuffled),
     "other_subject": Control("a page of another subject", _other_subject),
     "mirrored": Control("the page with left and right changed", _mirrored),
     "text_only": Control("no picture, the question alone", _text_only),
 }
 
+
+KIND_CONTROLS: dict[TaskKind, tuple[str, ...]] = {
+    "choice": tuple(CONTROLS),
+    "text": tuple(CONTROLS),
+    "boxes": ("none", "shuffled", "other_subject"),
+}
+"""Controls there are for a kind of task: boxes are asked of detectors, which read a signal."""
 
 PAGE_CONTROLS = tuple(name for name in CONTROLS if name != "none")
 """What belongs beside every score of a model that looks at pages."""
@@ -113,6 +129,53 @@ def missing_controls(asked: Iterable[str]) -> tuple[str, ...]:
     """Return the page controls that were not asked, in order of the table."""
     there = set(asked)
     return tuple(name for name in PAGE_CONTROLS if name not in there)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Controls that can be applied, and why others cannot.
+
+    Parameters
+    ----------
+    names
+        In order of :data:`CONTROLS`.
+    left_out
+        Control to reason.
+    """
+
+    names: tuple[str, ...]
+    left_out: Mapping[str, str]
+
+
+def applicable(wanted: Iterable[str], items: Sequence[Item], *, unmirrored: str = "") -> Chosen:
+    """Sort controls into those that can be applied to these items and those that cannot.
+
+    Parameters
+    ----------
+    wanted
+        Names of :data:`CONTROLS`.
+    items
+        The items of a task.
+    unmirrored
+        Why there are no mirrored pages, ``""`` where every item has one.
+
+    Raises
+    ------
+    BenchmarkError
+        If a control is not known.
+    """
+    asked = set(wanted)
+    for name in sorted(asked - set(CONTROLS)):
+        raise BenchmarkError(unknown("control", name, tuple(CONTROLS)))
+    left_out = {}
+    if len({item.segment_id for item in items}) < 2:
+        left_out["shuffled"] = "all items are about one page"
+    if len({item.subject_id for item in items}) < 2:
+        left_out["other_subject"] = "all items are of one subject"
+    if unmirrored:
+        left_out["mirrored"] = unmirrored
+    names = tuple(name for name in CONTROLS if name in asked and name not in left_out)
+    return Chosen(names, {name: why for name, why in left_out.items() if name in asked})
 
 
 def apply_control(

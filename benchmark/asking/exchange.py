@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmark.asking.answers import VISIBLE_COLUMNS, Item
+from benchmark.asking.answers import MAY_LEAVE, VISIBLE_COLUMNS, Item
 from benchmark.asking.controls import mirror_id
 from benchmark.errors import BenchmarkError
 from benchmark.tasks.task import Row
@@ -51,7 +51,9 @@ def write_bytes(path: Path, data: bytes) -> None:
         sibling.unlink(missing_ok=True)
 
 
-def write_items(path: Path, items: Sequence[Row], walls: Walls) -> None:
+def write_items(
+    path: Path, items: Sequence[Row], walls: Walls, *, leaving: Collection[str] = ()
+) -> None:
     """Write the visible part of rows of table ``benchmark_items`` as Parquet.
 
     Parameters
@@ -62,6 +64,8 @@ def write_items(path: Path, items: Sequence[Row], walls: Walls) -> None:
         The rows.
     walls
         What may be written where.
+    leaving
+        Corpora whose rows may be sent to a hosted model; of the others none is.
 
     Raises
     ------
@@ -69,9 +73,13 @@ def write_items(path: Path, items: Sequence[Row], walls: Walls) -> None:
         If the path is outside the storage root and an item is of a gated corpus.
     """
     walls.assert_may_hold(path, "the items file", (row["corpus"] for row in items))
-    visible = [{name: row[name] for name in VISIBLE_COLUMNS} for row in items]
+    visible = [
+        {name: row[name] for name in VISIBLE_COLUMNS} | {MAY_LEAVE: row["corpus"] in leaving}
+        for row in items
+    ]
     full = arrow_schema(table("benchmark_items"))
-    schema = pa.schema([full.field(name) for name in VISIBLE_COLUMNS])
+    fields = [full.field(name) for name in VISIBLE_COLUMNS]
+    schema = pa.schema([*fields, pa.field(MAY_LEAVE, pa.bool_())])
     _write_parquet(path, pa.Table.from_pylist(visible, schema=schema))
 
 
@@ -83,7 +91,7 @@ def read_items(path: Path, task: str) -> list[Item]:
     BenchmarkError
         If the file cannot be read, lacks a column, or holds no item of the task.
     """
-    rows = _read_parquet(path, VISIBLE_COLUMNS)
+    rows = _read_parquet(path, VISIBLE_COLUMNS, optional=(MAY_LEAVE,))
     items = [Item.from_row(row) for row in rows if row["task"] == task]
     if not items:
         raise BenchmarkError(
@@ -166,7 +174,9 @@ def _write_parquet(path: Path, rows: pa.Table) -> None:
     write_bytes(path, sink.getvalue().to_pybytes())
 
 
-def _read_parquet(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
+def _read_parquet(
+    path: Path, columns: Sequence[str], optional: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     if not path.is_file():
         raise BenchmarkError(f"{str(path)!r} is not a file; write it before it is read")
     try:
@@ -177,7 +187,8 @@ def _read_parquet(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
                 raise BenchmarkError(
                     f"{str(path)!r} lacks the columns {', '.join(missing)}; it is another table"
                 )
-            rows: list[dict[str, Any]] = file.read(columns=list(columns)).to_pylist()
+            there = [name for name in optional if name in file.schema_arrow.names]
+            rows: list[dict[str, Any]] = file.read(columns=[*columns, *there]).to_pylist()
     except (pa.ArrowInvalid, OSError) as error:
         raise BenchmarkError(f"{str(path)!r} is no readable Parquet file: {error}") from error
     return rows

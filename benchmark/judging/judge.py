@@ -17,7 +17,13 @@ import numpy as np
 from benchmark.errors import BenchmarkError
 from benchmark.judging.agreement import krippendorff_alpha, same_share
 from benchmark.judging.controls import Planted, planted
-from benchmark.judging.prompt import PAIR, Rubric, assert_may_be_judged, rubric
+from benchmark.judging.prompt import (
+    PAIR,
+    Rubric,
+    assert_may_be_judged,
+    rubric,
+    why_not_judged,
+)
 from benchmark.judging.summary import AxisScore, JudgeSummary, PlantedScore
 from benchmark.scores.intervals import Floats, mean_interval
 from prompts.teachers.base import Outcome, Task, TeacherRequest
@@ -190,7 +196,7 @@ def judge(
     Raises
     ------
     BenchmarkError
-        If the judge's family wrote the text, there is nothing to judge, or a text may not leave.
+        If the judge's family wrote the text, or there is nothing to judge that may leave.
     TeacherError
         As the gateway raises it: no key, spend cap, gated corpus.
     """
@@ -201,8 +207,11 @@ def judge(
     writers = tuple(sorted(set(writers)))
     family = assert_other_family(gateway.teacher_id, writers, families)
     how = rubric(name)
+    n_asked = len(answers)
+    answers = _may_be_judged(answers)
     by_id = {a.item_id: a for a in answers}
-    pairs = planted({a.item_id: a.reference for a in answers}, seed=seed)
+    made = planted({a.item_id: a.reference for a in answers}, seed=seed)
+    pairs = tuple(pair for pair in made if not why_not_judged(pair.false))
     tasks = [*_answer_tasks(how, answers, n_repeats), *_planted_tasks(how, pairs, by_id, n_repeats)]
     outcomes = {o.task.tag: o for o in gateway.outcomes(tasks)}
     given = {axis: _grades(how, axis, answers, outcomes, n_repeats) for axis in how.axes}
@@ -219,6 +228,7 @@ def judge(
         prompt_hash=how.prompt_hash,
         n_repeats=n_repeats,
         n_dropped=sum(o.reply is None for o in outcomes.values()),
+        n_held_back=n_asked - len(answers),
         cost_usd=_paid(outcomes.values()),
         rows=rows,
         planted=_planted_scores(how, pairs, outcomes, n_repeats),
@@ -262,6 +272,25 @@ def judge_pairs(
         winner = {1.0: "one", -1.0: "other", 0.0: "tie"}[forward] if is_consistent else "tie"
         verdicts.append(PairVerdict(a.item_id, winner, is_consistent))
     return tuple(verdicts)
+
+
+def _may_be_judged(answers: Sequence[Judged]) -> list[Judged]:
+    """Leave out items with a text that may not be sent: a model may write anything.
+
+    Raises
+    ------
+    BenchmarkError
+        If none is left, with the cause of the first.
+    """
+    causes = [
+        next((c for words in (a.question, a.reference, a.answer) if (c := why_not_judged(
+            words, (a.item_id, a.subject_id, a.segment_id)))), "")
+        for a in answers
+    ]  # fmt: skip
+    kept = [a for a, cause in zip(answers, causes, strict=True) if not cause]
+    if not kept:
+        raise BenchmarkError(f"none of {len(answers)} answers may be judged: {causes[0]}")
+    return kept
 
 
 def _answer_tasks(how: Rubric, answers: Sequence[Judged], n_repeats: int) -> Iterator[Task]:

@@ -10,25 +10,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
 
+from benchmark.asking.leaving import held_back
 from benchmark.errors import BenchmarkError
 from benchmark.tasks.registry import unknown
 from prompts.teachers.prompt_files import Prompt
 
 MAX_CHARS = 6000
 """Longest text judged; an answer of 1024 tokens fits (engineering default)."""
-_LEAVES_NOT = (
-    ("an address or a path", re.compile(r"https?://|\\\\|[\w.-]+@[\w-]+\.\w|(?:^|\s)[~/]\w+/\w")),
-    ("a date", re.compile(r"\b\d{1,4}[-./]\d{1,2}[-./]\d{2,4}\b")),
-    ("a number of five digits or more", re.compile(r"(?<![\d.])\d{5,}")),
-    ("a hash", re.compile(r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{12,}\b")),
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +122,17 @@ def assert_may_be_judged(words: str, forbidden: Collection[str] = ()) -> None:
     BenchmarkError
         Naming what it holds, never the value.
     """
+    fault = why_not_judged(words, forbidden)
+    if fault:
+        raise BenchmarkError(fault)
+
+
+def why_not_judged(words: str, forbidden: Collection[str] = ()) -> str:
+    """Say why a text may not be sent to a judge, "" where it may; as :func:`assert_may_be_judged`."""
     if len(words) > MAX_CHARS:
-        raise BenchmarkError(
-            f"a text of {len(words)} characters is too long to judge; cut it to {MAX_CHARS}"
-        )
-    found = next((what for what, pattern in _LEAVES_NOT if pattern.search(words)), "")
-    if not found and any(name and name in words for name in forbidden):
-        found = "an id of its own item"
-    if found:
-        raise BenchmarkError(f"a text to be judged holds {found}; leave the item out")
+        return f"a text of {len(words)} characters is too long to judge; cut it to {MAX_CHARS}"
+    found = held_back(words, forbidden)
+    return f"a text to be judged holds {found}; leave the item out" if found else ""
 
 
 @cache

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+ON = " on "
+"""Between model and task in the name of what was judged."""
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -38,7 +41,7 @@ class JudgeSummary(_Strict):
     """One model's text under one judge."""
 
     schema_version: int = 1
-    model: str
+    model: str = Field(description="model and task, joined by ON")
     judge: str
     judge_family: str
     writers: tuple[str, ...] = Field(description="teacher column of the rows trained on")
@@ -46,10 +49,21 @@ class JudgeSummary(_Strict):
     prompt_hash: str
     n_repeats: int
     n_dropped: int = Field(description="replies that never fitted; left out and counted")
+    n_held_back: int = Field(default=0, description="items with a text that may not be sent")
     cost_usd: float
     rows: tuple[AxisScore, ...]
     planted: tuple[PlantedScore, ...]
     agreement: dict[str, float]
+
+    @property
+    def answerer(self) -> str:
+        """The model whose answers were judged."""
+        return self.model.rpartition(ON)[0] or self.model
+
+    @property
+    def task(self) -> str:
+        """The task they belong to, "" where it is not said."""
+        return self.model.rpartition(ON)[2] if ON in self.model else ""
 
     @property
     def planted_share(self) -> float | None:

@@ -8,9 +8,10 @@ correction runs over the tasks of the comparison.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,9 @@ class PairedTest:
         Exact, only for choices with one item per subject; else None, since items of a subject are
         not independent.
     n_items, n_unparsed_a, n_unparsed_b
-        Items, and unread answers, which count as wrong.
+        Items both were asked, and unread answers, which count as wrong.
+    n_left_out
+        Items that only one was asked, since their rows may not leave for the other.
     verdict
         ``B is higher``, ``B is lower`` or ``no difference is shown``.
     """
@@ -87,6 +90,7 @@ class PairedTest:
     n_items: int
     n_unparsed_a: int
     n_unparsed_b: int
+    n_left_out: int
     verdict: str
 
 
@@ -175,6 +179,26 @@ def compare_runs(
     )
 
 
+def compare_models(run: Run, *, seed: int = 0) -> tuple[Comparison, ...]:
+    """Compare every two models under test of one run; Holm's correction runs over all tests.
+
+    Parameters
+    ----------
+    run
+        The run.
+    seed
+        Of bootstrap and permutation.
+    """
+    pairs = [
+        compare_runs(run, run, model_a=a, model_b=b, seed=seed)
+        for a, b in itertools.combinations(run.models(), 2)
+    ]
+    tests = iter(_corrected([test for pair in pairs for test in pair.tests]))
+    return tuple(
+        replace(pair, tests=tuple(itertools.islice(tests, len(pair.tests)))) for pair in pairs
+    )
+
+
 def _model(run: Run, name: str | None, side: str) -> str:
     models = run.models()
     if name is not None:
@@ -211,7 +235,8 @@ def _cause(a: Run, b: Run, task: str, said_a: Mapping[str, Row], said_b: Mapping
     for side, said in (("A", said_a), ("B", said_b)):
         if not said:
             return f"the model of run {side} was not asked"
-    if said_a.keys() != said_b.keys():
+    common = said_a.keys() & said_b.keys()
+    if common not in (said_a.keys(), said_b.keys()):
         return "not the same items were answered"
     if any(r["score"] is None for said in (said_a, said_b) for r in said.values()):
         return "no score per item, such as boxes; compare the intervals of the two reports"
@@ -219,7 +244,7 @@ def _cause(a: Run, b: Run, task: str, said_a: Mapping[str, Row], said_b: Mapping
 
 
 def _paired(task: str, a: Mapping[str, Row], b: Mapping[str, Row], seed: int) -> PairedTest:
-    ids = sorted(a)
+    ids = sorted(a.keys() & b.keys())
     subjects = [a[i]["subject_id"] for i in ids]
     of_a, of_b = ([float(side[i]["score"]) for i in ids] for side in (a, b))
     gaps = [y - x for x, y in zip(of_a, of_b, strict=True)]
@@ -238,6 +263,7 @@ def _paired(task: str, a: Mapping[str, Row], b: Mapping[str, Row], seed: int) ->
         n_items=len(ids),
         n_unparsed_a=sum(not a[i]["is_parsed"] for i in ids),
         n_unparsed_b=sum(not b[i]["is_parsed"] for i in ids),
+        n_left_out=len(a.keys() ^ b.keys()),
         verdict="",
     )
 
@@ -274,8 +300,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _corrected(tests: Sequence[PairedTest]) -> tuple[PairedTest, ...]:
-    from dataclasses import replace
-
     corrected = holm([t.p_permutation for t in tests])
     return tuple(
         replace(t, p_holm=p, verdict=_verdict(t.gap, p))
@@ -327,6 +351,7 @@ def _line(t: PairedTest) -> str:
     low, high = t.gap.low, t.gap.high
     between = "none" if low is None or high is None else f"{scale * low:.1f} to {scale * high:.1f}"
     weak = ", weak interval" if t.gap.is_weak else ""
+    weak += f", {t.n_left_out} items asked of one alone" if t.n_left_out else ""
     cells = (
         t.task, t.metric, f"{scale * t.value_a:.1f}", f"{scale * t.value_b:.1f}",
         f"{scale * t.gap.value:+.1f}", between, *map(_p, (t.p_permutation, t.p_holm)),

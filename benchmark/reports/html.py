@@ -21,6 +21,9 @@ from benchmark.asking.controls import CONTROLS
 from benchmark.asking.exchange import write_bytes
 from benchmark.errors import BenchmarkError
 from benchmark.judging.summary import JudgeSummary
+from benchmark.reports.compare import Comparison
+from benchmark.reports.groups import GROUP_WORDS, group_table
+from benchmark.reports.html_models import exposure_part, is_fit, judged_part, models_part
 from benchmark.reports.html_parts import (
     bars_of,
     bullets,
@@ -44,8 +47,6 @@ from benchmark.tasks.task import TASKS
 
 N_WORST = 3
 """Worst cases shown of each task and model; a page is some 100 kB."""
-MIN_PLANTED_SHARE = 0.9
-"""A judge that notices fewer planted errors is not to be quoted (``evaluation.md`` 6.5, rule 5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,7 @@ def write_html_report(
     notes: Notes | None = None,
     judges: Sequence[JudgeSummary] = (),
     earlier: Result | None = None,
+    comparisons: Sequence[Comparison] = (),
 ) -> HtmlReport:
     """Write the report of one run; the file is replaced whole.
 
@@ -135,6 +137,8 @@ def write_html_report(
         Judged scores, each with its planted errors.
     earlier
         Another run to compare with.
+    comparisons
+        Paired tests between the models of this run.
 
     Raises
     ------
@@ -143,7 +147,7 @@ def write_html_report(
     """
     if not result.scores:
         raise BenchmarkError("there are no scores to report; score a model on a task first")
-    data = html_report(result, cases, notes or Notes(), judges, earlier).encode()
+    data = html_report(result, cases, notes or Notes(), judges, earlier, comparisons).encode()
     write_bytes(path, data)
     return HtmlReport(path, hashlib.sha256(data).hexdigest(), len(data))
 
@@ -154,14 +158,17 @@ def html_report(
     notes: Notes,
     judges: Sequence[JudgeSummary],
     earlier: Result | None,
+    comparisons: Sequence[Comparison] = (),
 ) -> str:
     """Return the text of the report; see :func:`write_html_report`."""
     parts = [
-        (f"task-{name}", TASKS[name].title, _task(result, name, cases)) for name in result.tasks
+        (f"task-{name}", TASKS[name].title, _task(result, name, cases, judges))
+        for name in result.tasks
     ]
     parts += [
+        ("models", "Models beside each other", models_part(comparisons)),
         ("judges", "Judged text", _judges(judges)),
-        ("leakage", "Leakage and exposure", _notes(notes)),
+        ("leakage", "Leakage and exposure", _notes(result, notes)),
         ("comparison", "Comparison with an earlier run", _comparison(result, earlier)),
         ("provenance", "Hashes, versions, environment", _provenance(result, notes)),
     ]
@@ -179,14 +186,14 @@ def html_report(
     )
 
 
-def _task(result: Result, name: str, cases: Sequence[Case]) -> str:
+def _task(result: Result, name: str, cases: Sequence[Case], judges: Sequence[JudgeSummary]) -> str:
     task, rows = result.tasks[name], [r for r in result.scores if r.task == name]
     corpora = ", ".join(f"{corpus} {n}" for corpus, n in task.items_per_corpus.items())
     about = (
         f"{TASKS[name].meaning} {task.n_items} items of {task.n_subjects} test subjects "
         f"({corpora}); version {task.version}."
     )
-    parts = [f"<p>{text(about)}</p>"]
+    parts = [f"<p>{text(about)}</p>", bullets(task.about)]
     if task.n_simulated_items == task.n_items:
         parts.append(warning("All pages are simulated: this says nothing about recorded EEG."))
     elif task.n_simulated_items:
@@ -194,12 +201,15 @@ def _task(result: Result, name: str, cases: Sequence[Case]) -> str:
     if task.n_subjects < WEAK_BELOW_SUBJECTS:
         parts.append(warning(f"With {task.n_subjects} subjects the intervals themselves are weak."))
     parts += _primary(result, name, [r for r in rows if r.metric == task.primary_metric])
+    groups = group_table(result, name)
+    if groups is not None:
+        parts += [f"<p>{text(GROUP_WORDS)}</p>", table(*groups)]
     others = [r for r in rows if r.metric != task.primary_metric]
     if others:
         parts.append(
             f"<details><summary>All {len(others)} other scores</summary>{_scores(others)}</details>"
         )
-    return "\n".join([*parts, _worst(name, cases)])
+    return "\n".join([*parts, judged_part(judges, name), _worst(name, cases)])
 
 
 def _primary(result: Result, name: str, rows: Sequence[ScoreResult]) -> list[str]:
@@ -222,22 +232,24 @@ def _primary(result: Result, name: str, rows: Sequence[ScoreResult]) -> list[str
     chance = "" if task.chance is None else f" Chance is {100 * task.chance:.1f} %."
     said = f"Controls shown: {controls_said}.{chance}"
     return [
-        _scores(rows),
+        _scores(rows, [result.seen(name, r.model) for r in rows]),
         f'<p class="note">{text(said)}</p>',
         figure(drawn, f"{TASKS[name].title}: {task.primary_metric} beside its controls") if bars
         else warning("Every score is void; nothing to plot."),
     ]  # fmt: skip
 
 
-def _scores(rows: Sequence[ScoreResult]) -> str:
+def _scores(rows: Sequence[ScoreResult], seen: Sequence[str] = ()) -> str:
+    columns = ("model", "page shown", "metric", "value", "95 % interval", "items", "subjects",
+               "unparsed", "note")  # fmt: skip
+    cells = [
+        (r.model, _page_shown(r.model, r.control), r.metric,
+         shown(r.value, r.metric), range_of(r), r.n_items, r.n_subjects, r.n_unparsed, r.note)
+        for r in rows
+    ]  # fmt: skip
     return table(
-        ("model", "page shown", "metric", "value", "95 % interval", "items", "subjects",
-         "unparsed", "note"),
-        [
-            (r.model, _page_shown(r.model, r.control), r.metric,
-             shown(r.value, r.metric), range_of(r), r.n_items, r.n_subjects, r.n_unparsed, r.note)
-            for r in rows
-        ],
+        (*columns, "corpora seen before") if seen else columns,
+        [(*row, said) for row, said in zip(cells, seen, strict=True)] if seen else cells,
         own=[r.control == "none" and r.model not in BASELINES for r in rows],
     )  # fmt: skip
 
@@ -285,15 +297,15 @@ def _judges(judges: Sequence[JudgeSummary]) -> str:
         title = f"{judge.model} judged by {judge.judge}"
         about = (
             f"Prompt {judge.prompt} ({judge.prompt_hash}); {judge.n_repeats} repeats; text written "
-            f"by {', '.join(judge.writers)}; {judge.n_dropped} replies dropped."
+            f"by {', '.join(judge.writers)}; {judge.n_dropped} replies dropped, "
+            f"{judge.n_held_back} items held back."
         )
         parts += [f"<h3>{text(title)}</h3>", f"<p>{text(about)}</p>"]
         share = judge.planted_share
         said = "none were asked" if share is None else f"{100 * share:.0f} % detected"
         words = f"Planted errors: {said} ({judge.planted_words}); chance is 50 %."
-        is_fit = share is not None and share >= MIN_PLANTED_SHARE
-        end = "" if is_fit else " Below 90 %: these scores are not to be quoted."
-        parts.append(f"<p>{text(words)}</p>" if is_fit else warning(words + end))
+        end = " Below 90 %: these scores are not to be quoted."
+        parts.append(f"<p>{text(words)}</p>" if is_fit(judge) else warning(words + end))
         parts.append(
             table(
                 ("axis", "mean", "95 % interval", "spread over repeats", "items", "subjects"),
@@ -309,10 +321,11 @@ def _judges(judges: Sequence[JudgeSummary]) -> str:
     return "\n".join(parts)
 
 
-def _notes(notes: Notes) -> str:
+def _notes(result: Result, notes: Notes) -> str:
     leakage = list(notes.leakage) or ["Leakage between corpora was not looked for in this run."]
-    exposure = list(notes.exposure) or ["What the models saw before was not recorded."]
-    return f"<h3>Leakage</h3>{bullets(leakage)}<h3>Exposure</h3>{bullets(exposure)}"
+    exposure = list(notes.exposure) or ["Which published test people the models met is not known."]
+    seen = exposure_part(result)
+    return f"<h3>Leakage</h3>{bullets(leakage)}<h3>Exposure</h3>{seen}{bullets(exposure)}"
 
 
 def _comparison(result: Result, earlier: Result | None) -> str:

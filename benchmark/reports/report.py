@@ -14,10 +14,14 @@ from pathlib import Path
 
 from benchmark.asking.controls import CONTROLS, missing_controls
 from benchmark.asking.exchange import write_answers, write_bytes
+from benchmark.asking.exposure import Exposure
 from benchmark.errors import BenchmarkError
+from benchmark.judging.summary import JudgeSummary
 from benchmark.reports.compare import ANSWERS_FILE
+from benchmark.reports.markdown_models import exposure_lines, group_lines, judged_lines
 from benchmark.reports.plots import Bar, interval_plot
 from benchmark.reports.result import DISCLAIMER, Result, ScoreResult, TaskResult, make_result
+from benchmark.scores.control_rows import NOT_ASKED
 from benchmark.scores.intervals import WEAK_BELOW_SUBJECTS
 from benchmark.scores.metrics import METRICS, metric_of
 from benchmark.scores.scoring import BASELINES, KIND_BASELINES, WEAK_NOTE
@@ -60,6 +64,8 @@ def write_report(
     *,
     seeds: Mapping[str, int] | None = None,
     answers: Sequence[Row] = (),
+    exposure: Mapping[str, Exposure] | None = None,
+    judges: Sequence[JudgeSummary] = (),
 ) -> Report:
     """Write the report over a table of scores.
 
@@ -76,6 +82,10 @@ def write_report(
     answers
         Graded rows of table ``model_answers``; with them the folder is a run that ``reports/compare.py``
         reads.
+    exposure
+        What models under test have seen, by model.
+    judges
+        Judged scores, shown beside the others.
 
     Raises
     ------
@@ -87,11 +97,11 @@ def write_report(
     without = sorted({row["task"] for row in scores} - {t for t, rows in items.items() if rows})
     if without:
         raise BenchmarkError(f"task {without[0]!r} has scores but no items; build its items first")
-    result = make_result(scores, items, seeds or {"controls": 0, "scores": 0})
+    result = make_result(scores, items, seeds or {"controls": 0, "scores": 0}, exposure)
     plots = {name: png for task in result.tasks for name, png in _plots(result, task).items()}
     for name, png in plots.items():
         write_bytes(folder / name, png)
-    markdown = _markdown(result, tuple(plots))
+    markdown = _markdown(result, tuple(plots), judges)
     if answers:
         order = sorted(answers, key=lambda r: (r["task"], r["model"], r["control"], r["item_id"]))
         once = {(r["item_id"], r["model"], r["control"]): r for r in order}
@@ -102,7 +112,7 @@ def write_report(
     return Report(folder / "leaderboard.md", markdown, paths, result.sha256)
 
 
-def _markdown(result: Result, plots: Sequence[str]) -> str:
+def _markdown(result: Result, plots: Sequence[str], judges: Sequence[JudgeSummary]) -> str:
     parts = ["# Benchmark", _preface(result)]
     for name, task in result.tasks.items():
         parts.append(f"## {TASKS[name].title}")
@@ -110,8 +120,11 @@ def _markdown(result: Result, plots: Sequence[str]) -> str:
         parts.append(_leaderboard(result, name, task))
         parts += [f"- {line}" for line in _verdicts(result, name)] or ["No model was scored."]
         parts += [f"- {line}" for line in _without_controls(result, name)]
+        parts += group_lines(result, name)
+        parts += judged_lines(judges, name)
         parts += [f"![{plot}]({plot})" for plot in plots if plot.startswith(f"{name}_")]
         parts.append(_details(result, name))
+    parts += exposure_lines(result)
     parts.append(_legend(result))
     return "\n\n".join(_join_bullets(parts)) + "\n"
 
@@ -151,14 +164,17 @@ def _about(name: str, task: TaskResult) -> str:
     return (
         f"{TASKS[name].meaning} {task.n_items} items of {task.n_subjects} test subjects "
         f"({corpora}); version {task.version}, items `{task.items_sha256[:12]}`.{chance}"
-        f"{simulated}{weak}"
+        f"{simulated}{weak}" + "".join(f"\n\n> {line}" for line in task.about)
     )
 
 
 def _leaderboard(result: Result, name: str, task: TaskResult) -> str:
     unit = METRICS[task.primary_metric].unit
     value = f"{task.primary_metric}{_unit_word(unit)}"
-    columns = ("model", "page shown", value, "95 % interval", "items", "subjects", "unparsed")
+    columns = (
+        "model", "page shown", value, "95 % interval", "items", "subjects", "unparsed",
+        "corpora seen before",
+    )  # fmt: skip
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for row in _primary(result, name):
         words = _BASELINE_WORDS.get(row.model)
@@ -166,7 +182,7 @@ def _leaderboard(result: Result, name: str, task: TaskResult) -> str:
         model = f"*{row.model}*" if words else f"`{row.model}`"
         lines.append(
             f"| {model} | {shown} | {_shown(row.value, unit)} | {_range(row, unit)} "
-            f"| {row.n_items} | {row.n_subjects} | {row.n_unparsed} |"
+            f"| {row.n_items} | {row.n_subjects} | {row.n_unparsed} | {result.seen(name, row.model)} |"
         )
     return "\n".join(lines)
 
@@ -202,6 +218,11 @@ def _without_controls(result: Result, name: str) -> list[str]:
         missing = missing_controls(r.control for r in rows if r.model == model)
         if missing:
             lines.append(f"`{model}`: not asked under the controls {', '.join(missing)}.")
+    lines += [
+        f"`{row.model}`: control {row.control} {_without_weak(row.note)}."
+        for row in rows
+        if row.value is None and row.note.startswith(NOT_ASKED)
+    ]
     there = {r.model for r in rows}
     absent = [b for b in KIND_BASELINES[TASKS[name].kind] if b not in there]
     if absent:

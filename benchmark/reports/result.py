@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from benchmark.asking.exposure import Exposure, mark
 from benchmark.scores.intervals import LEVEL, N_DRAWS
 from benchmark.scores.scoring import BASELINES, chance_level
 from benchmark.tasks.registry import unknown
@@ -47,6 +49,12 @@ class TaskResult(_Strict):
     n_subjects: int = Field(description="subjects they come from, all of the test split")
     items_per_corpus: dict[str, int] = Field(description="items by corpus")
     chance: float | None = Field(description="accuracy of uniform guessing; null for open tasks")
+    items_per_category: dict[str, int] = Field(
+        default_factory=dict, description="items by sub-category, such as a question's type"
+    )
+    about: list[str] = Field(
+        default_factory=list, description="published protocols, and what is done otherwise here"
+    )
 
 
 class ScoreResult(_Strict):
@@ -83,6 +91,9 @@ class Result(_Strict):
     tasks: dict[str, TaskResult]
     scores: list[ScoreResult]
     environment: Environment
+    exposure: dict[str, Exposure] = Field(
+        default_factory=dict, description="which corpora each model under test has seen"
+    )
 
     @property
     def sha256(self) -> str:
@@ -90,13 +101,25 @@ class Result(_Strict):
         numbers = self.model_dump_json(exclude={"environment"})
         return hashlib.sha256(numbers.encode()).hexdigest()
 
+    def seen(self, task: str, model: str) -> str:
+        """Return what stands beside a model's score on a task about its training data.
+
+        "" for a baseline, which is fitted on training rows of the release and looks at no page.
+        """
+        if model in BASELINES:
+            return ""
+        return mark(self.exposure.get(model), self.tasks[task].items_per_corpus)
+
     def to_json(self) -> str:
         """Return the text of ``result.json``."""
         return self.model_dump_json(indent=1) + "\n"
 
 
 def make_result(
-    scores: Sequence[Row], items: Mapping[str, Sequence[Row]], seeds: Mapping[str, int]
+    scores: Sequence[Row],
+    items: Mapping[str, Sequence[Row]],
+    seeds: Mapping[str, int],
+    exposure: Mapping[str, Exposure] | None = None,
 ) -> Result:
     """Gather scores and what they stand on.
 
@@ -109,6 +132,8 @@ def make_result(
         Rows of table ``benchmark_items`` by task.
     seeds
         Seeds by what they were used for.
+    exposure
+        What models under test have seen, by model; those without a score are left out.
 
     Raises
     ------
@@ -126,6 +151,11 @@ def make_result(
         tasks={name: _task_result(name, items[name]) for name in sorted(items)},
         scores=list(seen.values()),
         environment=Environment(python=platform.python_version(), libraries=_versions()),
+        exposure={
+            model: (exposure or {})[model]
+            for model in sorted({row["model"] for row in scores})
+            if model in (exposure or {})
+        },
     )
 
 
@@ -156,6 +186,8 @@ def _task_result(name: str, items: Sequence[Row]) -> TaskResult:
         n_subjects=len({row["subject_id"] for row in items}),
         items_per_corpus={corpus: corpora.count(corpus) for corpus in dict.fromkeys(corpora)},
         chance=chance_level(items) if task.kind == "choice" and items else None,
+        items_per_category=dict(sorted(Counter(row["category"] for row in items).items())),
+        about=list(task.about),
     )
 
 

@@ -2,7 +2,8 @@
 
 ``unchanged`` is the share of answers that stay word for word; a reader who looks changes them.
 ``mirror_consistency`` is the share of sides that change when the page is mirrored. Scores under a
-control, and paired differences from it, are in ``scores/scoring.py``.
+control, and paired differences from it, are in ``scores/scoring.py``. A control that could not be
+applied has a void row with the reason.
 """
 
 from __future__ import annotations
@@ -13,11 +14,19 @@ from typing import Any
 import numpy as np
 
 from benchmark.asking.mirror import choice_following, text_following
-from benchmark.scores.intervals import cluster_interval, mean_interval, ratio, subject_totals
+from benchmark.scores.intervals import (
+    Interval,
+    cluster_interval,
+    mean_interval,
+    ratio,
+    subject_totals,
+)
 from benchmark.scores.scoring import row_maker, said_of
 from benchmark.tasks.task import Row, Task
 
 MIRRORED = "mirrored"
+NOT_ASKED = "not asked"
+"""How the note of a void row begins whose control could not be applied."""
 _NOTES = {
     "choice": "choices between sides that change with the page; those of one side alone left out",
     "text": "slots with a side in both texts, the page's own with sides changed; F1 over all",
@@ -57,6 +66,27 @@ def control_rows(
             interval = cluster_interval(totals, ratio, seed=seed)
             rows.append(make("mirror_consistency", interval, _NOTES[task.kind]))
     return rows
+
+
+def left_out_rows(
+    task: Task, model: str, items: Sequence[Row], reasons: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Return a void row of the primary metric for every control that could not be applied.
+
+    Parameters
+    ----------
+    task, model, items
+        The run.
+    reasons
+        Why, by control.
+    """
+    void = Interval(float("nan"), None, None, len({i["subject_id"] for i in items}))
+    return [
+        row_maker(task, (model, control), items, None)(
+            task.primary_metric, void, f"{NOT_ASKED}: {why}"
+        )
+        for control, why in sorted(reasons.items())
+    ]
 
 
 def _output(said: Mapping[str, Row], item: Row) -> str:

@@ -1,4 +1,4 @@
-"""Area under the ROC curve of options, redrawn by subject.
+"""Areas under the ROC and the precision-recall curve of options, redrawn by subject.
 
 Each option is ranked against the rest by the probability a model gives it, so the letter it chose
 does not matter. The area is a ratio of sums over pairs of subjects, which makes every bootstrap draw
@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.scores.intervals import (
     N_DRAWS,
@@ -101,3 +102,49 @@ def _area(rows: Sequence[tuple[int, bool, float]], weights: Floats) -> Floats:
     wins = pair_wins(who, is_true, np.round(scores, 12), n_subjects)
     with np.errstate(invalid="ignore", divide="ignore"):
         return ((weights @ wins) * weights).sum(axis=1) / ((weights @ n_true) * (weights @ n_false))
+
+
+_CHUNK = 64  # bootstrap draws at once: a draw holds one number per item
+
+
+def average_precision_interval(
+    subjects: Sequence[str], is_true: Sequence[bool], scores: Sequence[float], *, seed: int
+) -> Interval:
+    """Return the average precision of one class, with its interval by subject.
+
+    The step-wise sum of precision over recall, ties taken together, as scikit-learn's
+    ``average_precision_score``; what guessing earns is the share of true items.
+
+    Parameters
+    ----------
+    subjects, is_true, scores
+        Subject, truth and probability of each item.
+    seed
+        Of the bootstrap.
+    """
+    names = sorted(set(subjects))
+    number = {name: i for i, name in enumerate(names)}
+    values = np.round(np.asarray(scores, dtype=np.float64), 12)
+    order = np.argsort(-values, kind="stable")
+    who = np.array([number[name] for name in subjects])[order]
+    true = np.asarray(is_true, dtype=np.float64)[order]
+    ends = np.flatnonzero(np.append(np.diff(values[order]) != 0, True))
+    drawn = subject_weights(len(names), seed=seed, n_draws=N_DRAWS)
+    weights = np.concatenate([np.ones((1, len(names))), drawn])
+    areas = np.concatenate(
+        [
+            _average_precision(weights[at : at + _CHUNK, who], true, ends)
+            for at in range(0, len(weights), _CHUNK)
+        ]
+    )
+    return percentile_interval(float(areas[0]), areas[1:], len(names))
+
+
+def _average_precision(weights: Floats, true: Floats, ends: NDArray[np.intp]) -> Floats:
+    hits = np.cumsum(weights * true, axis=1)[:, ends]
+    shown = np.cumsum(weights, axis=1)[:, ends]
+    gained = np.diff(hits, axis=1, prepend=0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.where(shown > 0, hits / shown, 0.0)
+        areas: Floats = (gained * precision).sum(axis=1) / hits[:, -1]
+    return areas

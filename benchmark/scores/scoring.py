@@ -9,6 +9,7 @@ scored in ``scores/detection_scores.py``; rows of free text and of controls are 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ from benchmark.scores.ranking import auroc_interval, probabilities
 from benchmark.tasks.task import Row, Task
 
 if TYPE_CHECKING:
-    from benchmark.scores.bert_overlap import BertOverlap
+    from benchmark.scores.bert_pairs import TextEncoder
     from prompts.facts.page import PageFacts
 
 BASELINES = ("majority", "prior", "constant_template", "shuffled_reference")
@@ -45,6 +46,8 @@ KIND_BASELINES = {
     "boxes": (),
 }  # fmt: skip
 """Baselines that belong beside every table, by kind of task."""
+
+NO_LOGPROBS = "skipped: {without} of {n} answers came without a log-probability of each option"
 
 WEAK_NOTE = f"weak interval: fewer than {WEAK_BELOW_SUBJECTS} subjects"
 
@@ -60,7 +63,7 @@ def score(
     seed: int = 0,
     thresholds: Mapping[str, float] | None = None,
     facts: Mapping[str, PageFacts] | None = None,
-    encoder: BertOverlap | None = None,
+    encoder: TextEncoder | None = None,
 ) -> Table:
     """Score all answers to one task.
 
@@ -120,15 +123,16 @@ def score_choice(task: Task, items: Sequence[Row], answers: Sequence[Row], seed:
     runs = by_run(grade(task, items, answers))
     for key, said in runs.items():
         right[key] = [float(said_of(said, i, "is_correct", False)) for i in items]
-        rows += _choice_rows(task, key, items, said, right[key], seed)
+        rows += choice_rows(task, key, items, said, right[key], seed)
     rows += control_rows(task, items, runs, seed)
     return rows + differences(task, items, right, "accuracy", seed)
 
 
-def _choice_rows(
+def choice_rows(
     task: Task, key: tuple[str, str], items: Sequence[Row], said: Mapping[str, Row],
     right: Sequence[float], seed: int,
 ) -> Table:  # fmt: skip
+    """Return the agreement of one run's choices with the reference, slices apart."""
     subjects = [i["subject_id"] for i in items]
     accuracy = mean_interval(subjects, right, seed=seed)
     note = _chance_note(items, right, accuracy, seed)
@@ -153,7 +157,8 @@ def _choice_rows(
     for metric, statistic in statistics.items():
         interval = choice_interval(statistic, subjects, reference, predicted, seed=seed)
         rows.append(make(metric, interval, n_classes))
-    rows += _logprob_rows(make, items, said, reference, seed)
+    if key[0] not in BASELINES:
+        rows += _logprob_rows(make, items, said, reference, seed)
     return rows + slice_rows("accuracy", make, items, right, seed)
 
 
@@ -163,9 +168,11 @@ def _logprob_rows(
 ) -> Table:  # fmt: skip
     """Score what the option log-probabilities say, where every answer has one per option."""
     logprobs = [said_of(said, i, "option_logprobs", ()) for i in items]
-    if any(len(p) != len(i["options"]) for p, i in zip(logprobs, items, strict=True)):
-        return []
     subjects = [i["subject_id"] for i in items]
+    without = sum(len(p) != len(i["options"]) for p, i in zip(logprobs, items, strict=True))
+    if without:
+        void = Interval(math.nan, None, None, len(set(subjects)))
+        return [make("auroc", void, NO_LOGPROBS.format(without=without, n=len(items)))]
     likely = [LETTERS[list(p).index(max(p))] for p in logprobs]
     hits = [float(letter == i["answer"]) for letter, i in zip(likely, items, strict=True)]
     best = mean_interval(subjects, hits, seed=seed)
@@ -185,7 +192,7 @@ def score_text(
     answers: Sequence[Row],
     seed: int,
     facts: Mapping[str, PageFacts] | None = None,
-    encoder: BertOverlap | None = None,
+    encoder: TextEncoder | None = None,
 ) -> Table:
     """Score free text: word overlap, slots, and facts and embeddings where these are given."""
     from benchmark.scores.control_rows import control_rows
@@ -245,7 +252,7 @@ def differences(
             gap = mean_interval(subjects, gaps, seed=seed)
             make = row_maker(task, (model, control), items, None)
             words = ("no difference is shown", "higher", "lower")
-            note = f"{_verdict(gap, 0.0, p, words)} (paired by item, {_p_words(p)})"
+            note = f"{verdict(gap, 0.0, p, words)} (paired by item, {p_words(p)})"
             rows.append(make(f"{metric}-{name}", gap, note))
     return rows
 
@@ -312,12 +319,12 @@ def _chance_note(
     words = ("not told from chance", "above chance", "below chance")
     inside = "lies inside" if accuracy.includes(chance) else "lies outside"
     return (
-        f"{_verdict(accuracy, chance, p, words)} (chance {100 * chance:.1f} % {inside} the "
-        f"interval, {_p_words(p)})"
+        f"{verdict(accuracy, chance, p, words)} (chance {100 * chance:.1f} % {inside} the "
+        f"interval, {p_words(p)})"
     )
 
 
-def _verdict(interval: Interval, against: float, p: float, words: tuple[str, str, str]) -> str:
+def verdict(interval: Interval, against: float, p: float, words: tuple[str, str, str]) -> str:
     """Choose the word for no, a higher or a lower value.
 
     The interval and the permutation test must agree, because the bootstrap of few subjects is too
@@ -328,7 +335,8 @@ def _verdict(interval: Interval, against: float, p: float, words: tuple[str, str
     return words[1] if interval.value > against else words[2]
 
 
-def _p_words(p: float) -> str:
+def p_words(p: float) -> str:
+    """Return a p value with the test behind it."""
     return f"p = {p:.3f} by flipping the signs of subjects"
 
 

@@ -26,7 +26,7 @@ from benchmark.scores.metrics import WordOverlap, word_overlaps
 from benchmark.tasks.task import Row
 
 if TYPE_CHECKING:
-    from benchmark.scores.bert_overlap import BertOverlap
+    from benchmark.scores.bert_pairs import TextEncoder
     from prompts.facts.page import PageFacts
 
 Make = Callable[..., dict[str, Any]]
@@ -47,7 +47,7 @@ def text_rows(
     texts: Sequence[str],
     seed: int,
     facts: Mapping[str, PageFacts] | None,
-    encoder: BertOverlap | None,
+    encoder: TextEncoder | None,
 ) -> tuple[list[dict[str, Any]], list[float]]:
     """Return the rows of one run, and ROUGE-1 per item.
 
@@ -81,7 +81,7 @@ def text_rows(
 
 def _bert_row(
     make: Make, subjects: Sequence[str], references: Sequence[str], texts: Sequence[str],
-    seed: int, encoder: BertOverlap | None,
+    seed: int, encoder: TextEncoder | None,
 ) -> dict[str, Any]:  # fmt: skip
     if encoder is None:
         return make("bertscore_f1", _void(subjects), NO_ENCODER)

@@ -7,6 +7,7 @@ dataset trains on (a test holds that), so a model is not asked in words it has n
 
 from __future__ import annotations
 
+from benchmark.asking.controls import KIND_CONTROLS
 from benchmark.scores.detection_scores import score_boxes
 from benchmark.scores.scoring import score_choice, score_text
 from benchmark.tasks.items import box_items, caption_items, choice_items
@@ -23,7 +24,7 @@ MCQ = Task(
     max_new_tokens=32,
     default_cap=60,
     primary_metric="accuracy",
-    controls=("none", "text_only", "blank"),
+    controls=KIND_CONTROLS["choice"],
     build=choice_items,
     score=score_choice,
 )
@@ -39,7 +40,7 @@ CAPTION = Task(
     max_new_tokens=256,
     default_cap=30,
     primary_metric="rouge1",
-    controls=("none", "text_only", "blank"),
+    controls=KIND_CONTROLS["text"],
     build=caption_items,
     score=score_text,
 )
@@ -58,7 +59,7 @@ WAVEFORM_BOXES = Task(
     max_new_tokens=1024,
     default_cap=400,
     primary_metric="map50",
-    controls=("none", "shuffled"),
+    controls=KIND_CONTROLS["boxes"],
     build=box_items,
     score=score_boxes,
 )

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -39,12 +39,15 @@ class Sources:
         At least :data:`SEGMENT_COLUMNS`, of every split, so that leakage can be seen.
     questions, captions, waveform_annotations
         Rows of the task's source table; the others may stay empty.
+    texts
+        Rows of tables written by a teacher, and of ``judgements``, by table.
     """
 
     segments: pl.DataFrame
     questions: pl.DataFrame = field(default_factory=pl.DataFrame)
     captions: pl.DataFrame = field(default_factory=pl.DataFrame)
     waveform_annotations: pl.DataFrame = field(default_factory=pl.DataFrame)
+    texts: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +64,25 @@ class ItemSet:
         Items there were before the cap.
     sha256
         Hash over items, prompts and targets (:func:`benchmark.tasks.task.items_hash`).
+    skipped
+        Why there is no item, ``""`` where there are some.
     """
 
     rows: tuple[dict[str, Any], ...]
     set_aside: Mapping[str, int]
     n_candidates: int
     sha256: str
+    skipped: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A sample that may become an item: its reference, and which sample of which segment it is.
 
-    Samples of one ``block_id`` balance each other's answers and are drawn together; one without is
-    drawn alone.
+    Samples of one ``block_id`` balance each other's answers, or belong together in time, and are
+    drawn together; one without is drawn alone. Turns are taken over ``stratum``, over ``category``
+    where it is empty; a model sees the category, never the stratum. The rest says where the page lies
+    and goes into the columns of these names.
     """
 
     sample_id: str
@@ -85,17 +93,32 @@ class Candidate:
     category: str
     evidence: tuple[str, ...]
     block_id: str = ""
+    stratum: str = ""
+    recording_id: str | None = None
+    start_s: float | None = None
+    group_id: str = ""
+    parts: tuple[str, ...] = ()
+    truth_s: tuple[float, ...] = ()
+    slots: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Candidates and what was set aside on the way to them."""
+    """Candidates, what was set aside on the way to them, and what completes one that is drawn."""
 
     kept: tuple[Candidate, ...]
     set_aside: Mapping[str, int] = field(default_factory=dict)
+    finish: Callable[[Candidate], Candidate] | None = None
 
 
-def build_items(task: str, sources: Sources, *, seed: int = 0, cap: int | None = None) -> ItemSet:
+def build_items(
+    task: str,
+    sources: Sources,
+    *,
+    seed: int = 0,
+    cap: int | None = None,
+    is_everybody: bool = False,
+) -> ItemSet:
     """Build the items of one task from test subjects.
 
     Parameters
@@ -108,12 +131,16 @@ def build_items(task: str, sources: Sources, *, seed: int = 0, cap: int | None =
         Seed of the sampling.
     cap
         Items to keep; the task's default where None.
+    is_everybody
+        Ask about everybody, whatever their split; for zero-shot tasks and models that were not
+        trained on the corpus.
 
     Raises
     ------
     BenchmarkError
-        If the task is not known, the cap is not positive, a column is missing, or a subject with
-        test segments also has segments of another split.
+        If the task is not known, the cap is not positive, a column is missing, a subject with test
+        segments also has segments of another split, or everybody is asked about in a task that is
+        not zero-shot.
     """
     if task not in TASKS:
         raise BenchmarkError(unknown("task", task, tuple(TASKS)))
@@ -121,25 +148,50 @@ def build_items(task: str, sources: Sources, *, seed: int = 0, cap: int | None =
     limit = spec.default_cap if cap is None else cap
     if limit < 1:
         raise BenchmarkError(f"cap is {limit}; give a number of items of at least 1")
+    if is_everybody:
+        if not spec.is_zero_shot:
+            raise BenchmarkError(
+                f"task {task!r} is not zero-shot: only its test subjects may be asked about"
+            )
+        everybody = sources.segments.with_columns(split=pl.lit(TEST))
+        sources = replace(sources, segments=everybody)
     segments = _test_segments(sources.segments)
     found: Candidates = spec.build(spec, sources, segments)
-    drawn = _draw(found.kept, segments, key=f"{seed}|{spec.name}|{spec.version}", cap=limit)
+    drawn = _draw(
+        found.kept, segments, key=f"{seed}|{spec.family or spec.name}|{spec.version}", cap=limit
+    )
+    drawn = [found.finish(c) for c in drawn] if found.finish else drawn
     rows = sorted(
         (_row(spec, c, segments[c.segment_id]) for c in drawn), key=lambda r: r["item_id"]
     )
     aside = dict(sorted(found.set_aside.items()))
-    return ItemSet(tuple(rows), aside, len(found.kept), items_hash(spec, rows))
+    skipped = "" if rows else _why_empty(spec, sources.segments, found, limit)
+    return ItemSet(tuple(rows), aside, len(found.kept), items_hash(spec, rows), skipped)
+
+
+def _why_empty(task: Task, segments: pl.DataFrame, found: Candidates, cap: int) -> str:
+    """Say in one sentence why a task has no item."""
+    if found.kept:
+        return f"the first pages that belong together are more than the cap of {cap}; raise it"
+    here = segments.filter(pl.col("corpus").is_in(task.corpora)) if task.corpora else segments
+    what = f"segments of {', '.join(task.corpora)}" if task.corpora else "segments"
+    if not here.height:
+        return f"no {what} are stored; bring the data and materialise them"
+    if not here.filter(pl.col("split") == TEST).height:
+        return f"no {what} are of a test subject; bring more subjects"
+    causes = ", ".join(f"{cause} ({n})" for cause, n in sorted(found.set_aside.items()))
+    return f"no {what} of test subjects make an item: {causes or 'none has a reference'}"
 
 
 def choice_items(task: Task, sources: Sources, segments: Mapping[str, Row]) -> Candidates:
     """Make multiple-choice candidates from table ``questions``."""
     kept, aside = [], Counter[str]()
-    for row in _rows_of(sources.questions, task.source_table, segments):
+    for row in rows_of(sources.questions, task.source_table, segments):
         if row["is_label_aware"]:
             aside["answer is copied from the corpus"] += 1
             continue
         options = tuple(row["options"])
-        cause = _choice_fault(options, row["answer"], row["answer_text"])
+        cause = choice_fault(options, row["answer"], row["answer_text"])
         if cause:
             aside[cause] += 1
             continue
@@ -158,7 +210,7 @@ def choice_items(task: Task, sources: Sources, segments: Mapping[str, Row]) -> C
 def caption_items(task: Task, sources: Sources, segments: Mapping[str, Row]) -> Candidates:
     """Make description candidates from the label-free captions."""
     kept, aside = [], Counter[str]()
-    for row in _rows_of(sources.captions, task.source_table, segments):
+    for row in rows_of(sources.captions, task.source_table, segments):
         if row["variant"] != "label_free":
             continue
         if not row["text"].strip():
@@ -188,7 +240,7 @@ def box_items(task: Task, sources: Sources, segments: Mapping[str, Row]) -> Cand
     boxes: dict[str, list[Box]] = defaultdict(list)
     evidence: dict[str, list[str]] = defaultdict(list)
     aside = Counter[str]()
-    for row in _rows_of(sources.waveform_annotations, task.source_table, segments):
+    for row in rows_of(sources.waveform_annotations, task.source_table, segments):
         if row["waveform"] not in WAVEFORMS or not row["t0_s"] < row["t1_s"]:
             aside["malformed annotation"] += 1
             continue
@@ -229,7 +281,14 @@ def _test_segments(segments: pl.DataFrame) -> dict[str, Row]:
     return {row["segment_id"]: row for row in test.iter_rows(named=True)}
 
 
-def _rows_of(frame: pl.DataFrame, table: str, segments: Mapping[str, Row]) -> Iterable[Row]:
+def rows_of(frame: pl.DataFrame, table: str, segments: Mapping[str, Row]) -> Iterable[Row]:
+    """Return the rows of a table that are about the segments.
+
+    Raises
+    ------
+    BenchmarkError
+        If the frame is no such table.
+    """
     if not frame.height:
         return ()
     if "segment_id" not in frame.columns:
@@ -237,7 +296,8 @@ def _rows_of(frame: pl.DataFrame, table: str, segments: Mapping[str, Row]) -> It
     return frame.filter(pl.col("segment_id").is_in(list(segments))).iter_rows(named=True)
 
 
-def _choice_fault(options: Sequence[str], answer: str, answer_text: str) -> str:
+def choice_fault(options: Sequence[str], answer: str, answer_text: str) -> str:
+    """Return what is wrong with a multiple-choice question, "" where nothing is."""
     if not 2 <= len(options) <= len(LETTERS):
         return "fewer than two or more than eight options"
     if len(set(options)) != len(options):
@@ -263,7 +323,7 @@ def _draw(
     """
     by_subject: dict[str, dict[str, list[Candidate]]] = defaultdict(lambda: defaultdict(list))
     for c in sorted(candidates, key=lambda c: _order(key, c.sample_id)):
-        by_subject[segments[c.segment_id]["subject_id"]][c.category].append(c)
+        by_subject[segments[c.segment_id]["subject_id"]][c.stratum or c.category].append(c)
     queues = []
     for subject, by_category in sorted(by_subject.items(), key=lambda s: _order(key, s[0])):
         turns = sorted(by_category, key=lambda c, s=subject: _order(key, s + c))  # type: ignore[misc]
@@ -300,4 +360,10 @@ def _row(task: Task, c: Candidate, segment: Row) -> dict[str, Any]:
         "category": c.category,
         "evidence": list(c.evidence),
         "is_simulated": bool(segment["is_simulated"]),
+        "recording_id": c.recording_id,
+        "start_s": c.start_s,
+        "group_id": c.group_id,
+        "parts": list(c.parts),
+        "truth_s": list(c.truth_s),
+        "slots": list(c.slots),
     }

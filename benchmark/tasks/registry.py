@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Iterator, Mapping
+from types import FunctionType
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -24,7 +25,7 @@ class Registry(Mapping[str, T], Generic[T]):
     kind
         Type every entry must have once loaded.
     targets
-        Name to ``"module:attribute"``.
+        Name to ``"module:attribute"``; an attribute that is a function is called with the name.
     """
 
     def __init__(self, noun: str, kind: type[T], targets: Mapping[str, str]) -> None:
@@ -77,6 +78,8 @@ class Registry(Mapping[str, T], Generic[T]):
             raise KeyError(unknown(self._noun, name, tuple(self._targets)))
         module, _, attribute = self._targets[name].partition(":")
         entry = getattr(importlib.import_module(module), attribute)
+        if isinstance(entry, FunctionType):
+            entry = entry(name)
         if not isinstance(entry, self._kind):
             raise TypeError(
                 f"{self._noun} {name!r}: {self._targets[name]} is a {type(entry).__name__}; "

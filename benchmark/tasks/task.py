@@ -1,7 +1,8 @@
 """What a benchmark task is, and which there are.
 
 A task is a version, a prompt, the table its references come from, and how its items are built and
-its answers scored. The three tasks themselves are in ``tasks/catalogue.py``; items are built by
+its answers scored. The tasks themselves are in ``tasks/catalogue.py`` and, for classification, in
+``protocols/``; items are built by
 ``tasks/items.py``; scores by ``scores/scoring.py`` and ``scores/detection_scores.py``.
 
 The version is raised whenever scores can move: another prompt, another parser, another sampling of
@@ -14,6 +15,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from benchmark.tasks.registry import Registry
@@ -22,6 +24,17 @@ Row = Mapping[str, Any]
 """One row of a stored table."""
 
 TaskKind = Literal["choice", "text", "boxes"]
+
+PROTOCOLS = Path(__file__).with_name("protocols")
+"""One YAML file per classification task, named like the task; read by ``tasks/protocol.py``."""
+PROTOCOL_NAMES = (
+    "ad65", "adhd_child", "boas", "cap", "chb_mit", "depression_122", "depression_122_eyes",
+    "dreams_patients", "dreams_subjects", "ds004902_eyes", "ds004902_sleep", "ds006036_eyes",
+    "eegmmidb_eyes", "helsinki_neonatal", "hmc", "lemon_eyes", "mdd_64", "motor_imagery", "pd31",
+    "physionet_2018", "schizophrenia_28", "seed", "seed_iv", "siena", "sleep_edfx", "tuab", "tuar",
+    "tuep", "tuev", "tusl", "tusz", "workload",
+)  # fmt: skip
+"""Their names; a test holds them to the files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +67,18 @@ class Task:
         Makes candidate items from rows of the source table (see ``tasks/items.py``).
     score
         Makes rows of table ``scores`` (see ``scores/scoring.py``).
+    corpora
+        Corpora the items come from, whatever the release; empty for those of the release.
+    is_zero_shot
+        No published system trained on these corpora, so everybody may be asked about.
+    digest
+        Hash of the protocol of a classification task.
+    about
+        Lines for the report: published protocols and what is done otherwise.
+    family
+        Tasks of one family draw the same pages where the same pages can be asked about.
+    tables
+        Tables besides those of :class:`benchmark.tasks.items.Sources` that items are made from.
     """
 
     name: str
@@ -69,11 +94,18 @@ class Task:
     controls: tuple[str, ...]
     build: Callable[..., Any]
     score: Callable[..., Any]
+    corpora: tuple[str, ...] = ()
+    is_zero_shot: bool = False
+    digest: str = ""
+    about: tuple[str, ...] = ()
+    family: str = ""
+    tables: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
         """Hash of everything about the task that is not its items."""
         said = [self.name, self.version, self.kind, self.prompt, self.max_new_tokens]
+        said += [self.digest] if self.digest else []
         return hashlib.sha256(json.dumps(said, ensure_ascii=True).encode()).hexdigest()[:16]
 
 
@@ -84,6 +116,12 @@ TASKS: Registry[Task] = Registry(
         "mcq": "benchmark.tasks.catalogue:MCQ",
         "caption": "benchmark.tasks.catalogue:CAPTION",
         "waveform_boxes": "benchmark.tasks.catalogue:WAVEFORM_BOXES",
+        "open_description": "benchmark.tasks.open_bench:OPEN_DESCRIPTION",
+        "open_mcq": "benchmark.tasks.open_bench:OPEN_MCQ",
+        "open_dialogue": "benchmark.tasks.open_bench:OPEN_DIALOGUE",
+        "open_boxes": "benchmark.tasks.open_bench:OPEN_BOXES",
+        "narrative": "benchmark.tasks.open_bench:NARRATIVE",
+        **dict.fromkeys(PROTOCOL_NAMES, "benchmark.tasks.classification:classification_task"),
     },
 ).freeze()
 

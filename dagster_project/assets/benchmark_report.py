@@ -13,7 +13,7 @@ import polars as pl
 from pydantic import Field
 
 from benchmark.asking.exchange import write_bytes
-from benchmark.judging.summary import JudgeSummary
+from benchmark.reports.compare import Run, compare_models
 from benchmark.reports.html import N_WORST, Case, Notes, write_html_report
 from benchmark.reports.result import Result, make_result
 from benchmark.scores.scoring import BASELINES
@@ -22,8 +22,10 @@ from dagster_project import previews, provenance
 from dagster_project.assets.factory import Grain
 from dagster_project.assets.leakage import EVERYWHERE
 from dagster_project.failures import PermanentFailure, translated
+from dagster_project.judging import judge_summaries
 from dagster_project.resources import Workspace
 from dagster_project.tables.store import TableStore
+from dagster_project.under_test import exposures
 
 _REPORT = Grain("benchmarks", ("html",), lambda: None)
 _CODE = ("benchmark", "benchmark/templates/report.html")
@@ -72,7 +74,9 @@ def benchmark_report(
             task: store.read("benchmark_items", task).to_dicts()
             for task in sorted(set(scores["task"]))
         }
-        result = make_result(scores.to_dicts(), items, {"controls": 0, "scores": 0})
+        known = exposures(workspace, set(scores["model"]))
+        result = make_result(scores.to_dicts(), items, {"controls": 0, "scores": 0}, known)
+        answers = store.read_many("model_answers", found).to_dicts()
         earlier = _earlier(folder, config.compare_with, result)
         cases = _cases(workspace, items)
         report = write_html_report(
@@ -82,6 +86,7 @@ def benchmark_report(
             notes=_notes(store, items),
             judges=judge_summaries(workspace.folder("reports", "judges")),
             earlier=earlier,
+            comparisons=compare_models(Run("this run", result, tuple(_once(answers)))),
         )
         _keep(folder, result, earlier)
     context.log.info(f"{report.n_bytes} bytes, {len(cases)} worst cases")
@@ -98,10 +103,9 @@ def benchmark_report(
     )
 
 
-def judge_summaries(folder: Path) -> list[JudgeSummary]:
-    """Read the judged scores kept beside the reports, in the order of their names."""
-    files = sorted(folder.glob("*.json")) if folder.is_dir() else []
-    return [JudgeSummary.model_validate_json(file.read_bytes()) for file in files]
+def _once(answers: Rows) -> list[Mapping[str, Any]]:
+    """Keep one of each answer: baselines stand beside every model, and say the same there."""
+    return list({(r["item_id"], r["model"], r["control"]): r for r in answers}.values())
 
 
 def _earlier(folder: Path, wanted: str, result: Result) -> Result | None:

@@ -1,47 +1,45 @@
 """Group ``benchmarks``: held-out items, every answer with its controls, scores, the leaderboard.
 
-What a task is and how it is scored is in ``benchmark``; here tables are read, pages rendered, the
-model asked in a program of its own, and the report shown.
+What a task is and how it is scored is in ``benchmark``; sources are read and models asked in
+``asking.py`` of the rim.
 """
-
-import dataclasses
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from benchmark.asking.answers import Item
 from benchmark.asking.ask import grade
-from benchmark.asking.controls import mirror_id
-from benchmark.asking.exchange import write_items, write_pages
-from benchmark.asking.mirror import mirrored_segment
-from benchmark.tasks.items import SEGMENT_COLUMNS, Sources, build_items
+from benchmark.tasks.items import build_items
 from benchmark.tasks.task import TASKS
 from dagster_project import partitions, previews, provenance
+from dagster_project.asking import (
+    EVERYBODY,
+    ask_detector,
+    ask_language_model,
+    check_unseen,
+    segments_version,
+    sources_of,
+)
 from dagster_project.assets.factory import Grain
-from dagster_project.assets.models import stage_folder
 from dagster_project.assets.text import FACT_TABLES, facts_of
-from dagster_project.corpora.batches import segment_batches
 from dagster_project.detection import detector_for
+from dagster_project.embedding import stored_overlap
 from dagster_project.failures import PermanentFailure, translated
+from dagster_project.judging import judge_summaries
 from dagster_project.materialisation import counts, write
-from dagster_project.releasing import shards_of
 from dagster_project.resources import Workspace
 from dagster_project.tables.store import TableStore
+from dagster_project.under_test import asked_of, exposures, language_models
 from prompts.facts.page import PageFacts
-from training.recipes import model_recipes
 
 _ITEMS = Grain("benchmarks", ("polars", "parquet"), partitions.tasks)
 _ANSWERS = Grain("benchmarks", ("torch", "parquet"), partitions.task_by_model)
 _SCORES = Grain("benchmarks", ("polars", "parquet"), partitions.task_by_model)
 _REPORT = Grain("benchmarks", ("markdown",), lambda: None)
 _CODE = ("benchmark",)
-LOW_THRESHOLD = 0.001
-"""Detector confidence from which boxes are kept for average precision (``systems.md`` 6.3)."""
+SKIPPED = "skipped"
+LEFT_OUT = "control left out"
+"""Keys of provenance and metadata: why a task has no items, why a control was not asked."""
 
 
 class ItemsConfig(dg.Config):
@@ -50,12 +48,39 @@ class ItemsConfig(dg.Config):
     release: str = Field("demo", description="Release whose test subjects are asked about.")
     seed: int = Field(0, ge=0, description="Seed of the sampling.")
     cap: int = Field(0, ge=0, le=100_000, description="Most items; 0 takes the task's own number.")
+    everybody: bool = Field(
+        False,
+        description="Zero-shot tasks alone: ask about everybody, not test subjects only; a model that "
+        "was trained on the corpus is then refused.",
+    )
 
 
 class AnswersConfig(dg.Config):
     """How the model is asked."""
 
     seed: int = Field(0, ge=0, description="Seed of the controls.")
+    controls: list[str] = Field(
+        default_factory=list,
+        description="Page controls asked beside the page itself; empty takes all that can be applied.",
+    )
+    pages_may_leave: bool = Field(
+        False,
+        description="Send pages of open corpora to a model behind a server; rows of gated corpora "
+        "are never sent.",
+    )
+
+
+class ScoresConfig(dg.Config):
+    """What scores need from outside."""
+
+    encoder: str = Field(
+        "",
+        description="Folder of BERTScore's encoder, or one under the storage root, such as a copy of "
+        "roberta-large; empty leaves the score out and says so.",
+    )
+    encoder_layer: int = Field(
+        0, ge=0, le=200, description="Its hidden layer, such as 17 of roberta-large; 0: the last."
+    )
 
 
 @_ITEMS.asset(
@@ -63,17 +88,39 @@ class AnswersConfig(dg.Config):
     code=_CODE,
     deps=[
         dg.AssetDep(name, partition_mapping=dg.AllPartitionMapping())
-        for name in ("questions", "captions", "waveform_annotations")
+        for name in (
+            "questions",
+            "captions",
+            "waveform_annotations",
+            "segments",
+            "findings",
+            "narratives",
+            "descriptions",
+            "teacher_questions",
+            "dialogues",
+        )
     ],
 )
 def benchmark_items(
     context: dg.AssetExecutionContext, config: ItemsConfig, workspace: Workspace
 ) -> dg.MaterializeResult[None]:
-    """Build the items of one task from test subjects of a release."""
+    """Build the items of one task from test subjects: of its own corpora, else of a release.
+
+    Where there is nothing to ask about, the table is empty and says why.
+    """
     task = context.partition_key
     with translated():
-        sources = _sources(workspace, config.release)
-        built = build_items(task, sources, seed=config.seed, cap=config.cap or None)
+        everybody = config.everybody
+        sources = sources_of(workspace, task, config.release, is_everybody=everybody)
+        built = build_items(
+            task,
+            sources,
+            seed=config.seed,
+            cap=config.cap or None,
+            is_everybody=everybody,
+        )
+    if built.skipped:
+        context.log.warning(f"task {task!r} is skipped: {built.skipped}")
     simulated = sum(bool(row["is_simulated"]) for row in built.rows)
     return write(
         workspace,
@@ -84,9 +131,14 @@ def benchmark_items(
             "task_version": TASKS[task].version,
             "items": built.sha256,
             "seed": config.seed,
+            "segments": segments_version(workspace.store(), task),
+            SKIPPED: built.skipped,
+            EVERYBODY: everybody,
             "code": provenance.code_version(*_CODE),
         },
         metadata={
+            **({SKIPPED: built.skipped} if built.skipped else {}),
+            "about": dg.MetadataValue.md("\n".join(f"- {line}" for line in TASKS[task].about)),
             "candidates": built.n_candidates,
             "set_aside": dg.MetadataValue.json(dict(built.set_aside)),
             "simulated_items": simulated,
@@ -119,12 +171,19 @@ def model_answers(
         frame = workspace.store().read("benchmark_items", task)
         items = frame.to_dicts()
         if not items:
-            raise PermanentFailure(
-                f"task {task!r} has no items; the release has no test subject for it"
+            return _skipped(context, workspace, "model_answers", task, model)
+        check_unseen(workspace, task, model)
+        controls, seed = config.controls, config.seed
+        if TASKS[task].kind == "boxes":
+            asked = ask_detector(
+                context, workspace, task, model, items, controls=controls, seed=seed
             )
-        ask = _ask_detector if TASKS[task].kind == "boxes" else _ask_language_model
-        answers = ask(context, workspace, task, model, items, config.seed)
-        answers = grade(TASKS[task], items, answers)
+        else:
+            asked = ask_language_model(
+                context, workspace, task, model, items, controls=controls, seed=seed,
+                pages_may_leave=config.pages_may_leave,
+            )  # fmt: skip
+        answers = grade(TASKS[task], items, asked.rows)
     unparsed = sum(not row["is_parsed"] for row in answers)
     return write(
         workspace,
@@ -134,9 +193,11 @@ def model_answers(
             "model": model,
             "seed": config.seed,
             "code": provenance.code_version(*_CODE),
+            **{f"{LEFT_OUT} {name}": why for name, why in asked.left_out.items()},
             **provenance.inputs(workspace.store(), ["benchmark_items"], task),
         },
         metadata={
+            LEFT_OUT: dg.MetadataValue.json(dict(asked.left_out)),
             "unparsed": unparsed,
             "answers_by_control": dg.MetadataValue.json(
                 counts(pl.Series("control", [f"{r['model']}/{r['control']}" for r in answers]))
@@ -147,38 +208,48 @@ def model_answers(
 
 
 @_SCORES.asset("scores", code=_CODE, deps=["model_answers"])
-def scores(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult[None]:
+def scores(
+    context: dg.AssetExecutionContext, config: ScoresConfig, workspace: Workspace
+) -> dg.MaterializeResult[None]:
     """Score one model on one task, with intervals clustered by subject and its controls."""
+    from benchmark.scores.control_rows import left_out_rows
     from benchmark.scores.scoring import score
 
     task, model = _task_and_model(context)
     store = workspace.store()
     with translated():
-        thresholds = facts = None
+        thresholds = facts = encoder = None
         items = store.read("benchmark_items", task).to_dicts()
+        if not items:
+            return _skipped(context, workspace, "scores", task, model)
+        answers = store.read("model_answers", _stored(task, model)).to_dicts()
+        items, answers, n_kept_here = asked_of(model, items, answers)
         if TASKS[task].kind == "boxes":
             thresholds = dict(detector_for(workspace, model).card.thresholds)
         elif TASKS[task].kind == "text":
             facts = _facts_of(store, {row["segment_id"] for row in items})
+            encoder = stored_overlap(
+                context, workspace, _stored(task, model), items, answers,
+                encoder=config.encoder, layer=config.encoder_layer,
+            )  # fmt: skip
         rows = score(
-            TASKS[task],
-            items,
-            store.read("model_answers", _stored(task, model)).to_dicts(),
-            thresholds=thresholds,
-            facts=facts,
+            TASKS[task], items, answers, thresholds=thresholds, facts=facts, encoder=encoder
         )
+        rows += left_out_rows(TASKS[task], model, items, _left_out(store, _stored(task, model)))
     primary = [r for r in rows if r["metric"] == TASKS[task].primary_metric]
-    own = next((r for r in primary if r["control"] == "none"), None)
+    own = next((r for r in primary if (r["model"], r["control"]) == (model, "none")), None)
     return write(
         workspace,
         _stored(task, model),
         {"scores": rows},
         provenance={
             "code": provenance.code_version(*_CODE),
+            **({"encoder": encoder.note} if encoder else {}),
             **provenance.inputs(store, ["model_answers"], _stored(task, model)),
         },
         metadata={
             TASKS[task].primary_metric: float(own["value"]) if own else float("nan"),
+            "items_not_sent": n_kept_here,
             "preview": previews.rows(primary),
         },
     )
@@ -207,7 +278,14 @@ def leaderboard(workspace: Workspace) -> dg.MaterializeResult[None]:
             for task in sorted(set(frame["task"]))
         }
         answers = store.read_many("model_answers", found).to_dicts()
-        report = write_report(folder, frame.to_dicts(), items, answers=answers)
+        report = write_report(
+            folder,
+            frame.to_dicts(),
+            items,
+            answers=answers,
+            exposure=exposures(workspace, set(frame["model"])),
+            judges=judge_summaries(workspace.folder("reports", "judges")),
+        )
     return dg.MaterializeResult(
         data_version=dg.DataVersion(report.sha256[:16]),
         metadata={
@@ -223,7 +301,7 @@ def _task_and_model(context: dg.AssetExecutionContext) -> tuple[str, str]:
     assert isinstance(key, dg.MultiPartitionKey)
     dims = key.keys_by_dimension
     task, model = dims["task"], dims["model"]
-    is_language_model = model in model_recipes()
+    is_language_model = model in language_models()
     if (TASKS[task].kind == "boxes") == is_language_model:
         raise PermanentFailure(
             f"model {model!r} cannot be asked task {task!r}: boxes are asked of waveform detectors, "
@@ -232,119 +310,42 @@ def _task_and_model(context: dg.AssetExecutionContext) -> tuple[str, str]:
     return task, model
 
 
-def _stored(task: str, model: str) -> str:
-    return f"{task}--{model}"
+def _left_out(store: TableStore, partition: str) -> dict[str, str]:
+    """Return why controls were not asked, as noted with the answers."""
+    manifest = store.manifest("model_answers", partition)
+    noted = manifest.provenance if manifest else {}
+    start = f"{LEFT_OUT} "
+    return {k.removeprefix(start): str(v) for k, v in noted.items() if k.startswith(start)}
 
 
-def _sources(workspace: Workspace, release: str) -> Sources:
-    store = workspace.store()
-    shards = [s for s in shards_of(release) if store.manifest("questions", s) is not None]
-    annotations = "waveform_annotations"
-    has_boxes = store.manifest(annotations, release) is not None
-    return Sources(
-        segments=store.read_many("segments", shards, SEGMENT_COLUMNS),
-        questions=store.read_many("questions", shards),
-        captions=store.read_many("captions", shards),
-        waveform_annotations=store.read_many(annotations, [release] if has_boxes else []),
+def _skipped(
+    context: dg.AssetExecutionContext, workspace: Workspace, name: str, task: str, model: str
+) -> dg.MaterializeResult[None]:
+    """Write an empty table that says why a classification task has nothing to ask.
+
+    Raises
+    ------
+    PermanentFailure
+        If the task takes its items from a release, which then was the wrong one.
+    """
+    manifest = workspace.store().manifest("benchmark_items", task)
+    why = str(manifest.provenance.get(SKIPPED, "")) if manifest else ""
+    if not TASKS[task].corpora:
+        raise PermanentFailure(
+            f"task {task!r} has no items; the release has no test subject for it"
+        )
+    context.log.warning(f"task {task!r} is skipped: {why}")
+    return write(
+        workspace,
+        _stored(task, model),
+        {name: []},
+        provenance={SKIPPED: why, "model": model, "code": provenance.code_version(*_CODE)},
+        metadata={SKIPPED: why},
     )
 
 
-def _segments_of(workspace: Workspace, items: list[dict[str, Any]]) -> pl.DataFrame:
-    """Read the segments items are about, signal included, wherever they are stored."""
-    store, wanted = workspace.store(), {row["segment_id"] for row in items}
-    frames = [
-        part
-        for shard in store.partitions("segments")
-        for frame in store.iter_frames("segments", shard)
-        if (part := frame.filter(pl.col("segment_id").is_in(wanted))).height
-    ]
-    found = pl.concat(frames) if frames else pl.DataFrame({"segment_id": []})
-    missing = wanted - set(found["segment_id"])
-    if missing:
-        raise PermanentFailure(
-            f"{len(missing)} items are about segments that are no longer stored, such as "
-            f"{min(missing)}; materialise 'benchmark_items' again"
-        )
-    return found
-
-
-def _ask_detector(
-    context: dg.AssetExecutionContext,
-    workspace: Workspace,
-    task: str,
-    model: str,
-    items: list[dict[str, Any]],
-    seed: int,
-) -> list[dict[str, Any]]:
-    from benchmark.scores.detection_scores import detector_answers
-
-    detector = detector_for(workspace, model)
-    events: list[dict[str, Any]] = []
-    for batch in segment_batches(_segments_of(workspace, items), max_segments=32):
-        found = detector.detect(batch, thresholds=LOW_THRESHOLD)
-        events.extend(dataclasses.asdict(e) for e in found)
-    context.log.info(f"{len(events)} boxes from a confidence of {LOW_THRESHOLD}")
-    asked = [Item.from_row(row) for row in items]
-    return detector_answers(asked, events, model, controls=TASKS[task].controls, seed=seed)
-
-
-def _ask_language_model(
-    context: dg.AssetExecutionContext,
-    workspace: Workspace,
-    task: str,
-    model: str,
-    items: list[dict[str, Any]],
-    seed: int,
-) -> list[dict[str, Any]]:
-    from benchmark.asking.ask import ask_without_pages
-    from benchmark.asking.models import baselines
-
-    weights = stage_folder(workspace, model, "stage2")
-    if not weights.is_dir():
-        raise PermanentFailure(f"model {model!r} has no weights; materialise 'tuned_model' first")
-    folder = workspace.folder("answers", _stored(task, model))
-    folder.mkdir(parents=True, exist_ok=True)
-    pages, out = folder / "pages.parquet", folder / "answers.parquet"
-    _write_pages(workspace, items, pages, is_mirrored="mirrored" in TASKS[task].controls)
-    shown = folder / "items.parquet"
-    write_items(shown, items, workspace.walls())
-    command = [sys.executable, "-m", "benchmark", "answer", "--items", str(shown)]
-    command += ["--pages", str(pages), "--model", str(weights), "--name", model, "--task", task]
-    command += ["--controls", ",".join(TASKS[task].controls), "--seed", str(seed)]
-    command += ["--preload", "training.torchvision_shim:install", "--out", str(out)]
-    _run(context, command)
-    rows = pl.read_parquet(out).to_dicts()
-    asked = [Item.from_row(row) for row in items]
-    release = model_recipes()[model].release
-    for baseline in baselines(TASKS[task], *_training_rows(workspace, release), items):
-        rows += ask_without_pages(baseline, TASKS[task], asked)
-    return rows
-
-
-def _training_rows(
-    workspace: Workspace, release: str
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return questions and captions of training subjects, which baselines are fitted on."""
-    sources = _sources(workspace, release)
-    train = sources.segments.filter(pl.col("split") == "train").select("segment_id")
-    questions = sources.questions.join(train, on="segment_id", how="semi")
-    captions = sources.captions.join(train, on="segment_id", how="semi")
-    return questions.to_dicts(), captions.to_dicts()
-
-
-def _write_pages(
-    workspace: Workspace, items: list[dict[str, Any]], path: Path, *, is_mirrored: bool
-) -> None:
-    png: dict[str, bytes] = {}
-    turned: dict[str, bytes] = {}
-    for row in _segments_of(workspace, items).iter_rows(named=True):
-        png[row["segment_id"]] = previews.page_png_of_row(row)
-        if is_mirrored:
-            turned[row["segment_id"]] = previews.page_png_of_row(mirrored_segment(row))
-    shown = {row["item_id"]: png[row["segment_id"]] for row in items}
-    if is_mirrored:
-        shown |= {mirror_id(row["item_id"]): turned[row["segment_id"]] for row in items}
-    write_pages(path, shown, {row["corpus"] for row in items}, workspace.walls())
+def _stored(task: str, model: str) -> str:
+    return f"{task}--{model}"
 
 
 def _facts_of(store: TableStore, wanted: set[str]) -> dict[str, PageFacts]:
@@ -357,19 +358,6 @@ def _facts_of(store: TableStore, wanted: set[str]) -> dict[str, PageFacts]:
         for facts in facts_of(store, shard)
         if facts.segment_id in wanted
     }
-
-
-def _run(context: dg.AssetExecutionContext, command: list[str]) -> None:
-    from dagster_project.assets.models import program_environment
-
-    done = subprocess.run(
-        command, env=program_environment(), capture_output=True, text=True, check=False
-    )
-    for line in done.stdout.splitlines()[-20:]:
-        context.log.info(line)
-    if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise PermanentFailure(f"asking the model failed: {last[0]}")
 
 
 ASSETS = (benchmark_items, model_answers, scores, leaderboard)

@@ -178,6 +178,7 @@ TEACHER_QUESTIONS = (
     Column("answer_text", "string", "the right option"),
     Column("explanation", "string", "why it is right and the others are wrong"),
     Column("option_evidence", "list<list<string>>", "ids that prove each option right or wrong"),
+    Column("block_id", "string", "items that balance each other; a model's is one by itself"),
     *_TEACHER,
 )
 

@@ -155,7 +155,7 @@ def tiny_vlm(sources: Sources, tmp_path_factory: pytest.TempPathFactory) -> Path
     from training import torchvision_shim
 
     torchvision_shim.install()
-    from training.vlm.config import BuiltModel, ImageConfig
+    from training.vlm.base_config import BuiltModel, ImageConfig
     from training.vlm.model import build_model
 
     texts = [row["prompt"] for row in build_items("mcq", sources).rows] * 3

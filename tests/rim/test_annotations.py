@@ -14,6 +14,7 @@ import pytest
 from dagster_project.build import ASSET_MODULES
 from dagster_project.corpora.registry import corpus
 from dagster_project.corpora.shards import find_files, shard_of
+from dagster_project.launching.launcher import Launcher
 from dagster_project.resources import Workspace
 from detectors.types import CANONICAL19
 from detectors.vocabulary import WAVEFORMS
@@ -44,7 +45,7 @@ def materialise(instance: dg.DagsterInstance, workspace: Workspace) -> Materiali
             selection=dg.AssetSelection.assets(*assets),
             partition_key=partition,
             instance=instance,
-            resources={"workspace": workspace, "pipes": dg.PipesSubprocessClient()},
+            resources={"workspace": workspace, "launcher": Launcher()},
             run_config={**QUIET, "ops": {name: {"config": c} for name, c in (ops or {}).items()}},
             raise_on_error=False,
         )

@@ -18,12 +18,12 @@ from benchmark.tasks.task import TASKS
 from dagster_project.assets.benchmark_report import (
     answer_score,
     benchmark_report,
-    judge_summaries,
     leakage_lines,
     worst,
 )
 from dagster_project.cli import main
 from dagster_project.corpora.registry import corpora
+from dagster_project.judging import judge_summaries
 from dagster_project.resources import Workspace
 from tests.prompts.teachers.fault_plan import FaultPlan
 from tests.prompts.teachers.fault_server import FaultServer

@@ -14,6 +14,7 @@ from dagster_project.checks import SHARD_ASSETS
 from dagster_project.resources import Workspace
 from dagster_project.tables.registry import TABLES
 from prompts.texts.kinds import TEXT_KINDS
+from prompts.texts.teacher_texts import UNPLANNED
 
 RunJob = Callable[..., dg.ExecuteInProcessResult]
 
@@ -68,8 +69,11 @@ def test_a_shard_goes_through_the_whole_chain(
         written = store.read_many(table, SHARDS)
         assert written.height == segments.height
         assert written["is_offline_teacher"].all()
-        assert set(written["grounding"]) == {"supported"}
-        assert written["sentences"].list.len().min() > 0
+        # a page that shares no options with three others is asked nothing by the offline teacher
+        asked = written.filter(pl.col("grounding") != f"dropped: {UNPLANNED}")
+        assert set(asked["grounding"]) == {"supported"}
+        assert asked["sentences"].list.len().min() > 0
+        assert table == "teacher_questions" or asked.height == written.height
     assert "contradicted" not in caplog.text, "a rule caption sentence was not supported"
 
 

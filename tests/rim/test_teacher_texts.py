@@ -151,7 +151,7 @@ def test_the_cap_stops_before_it_is_passed(write: Write, server: FaultServer) ->
     assert server.counts()["usd"] <= 0.02 * len(TEXT_KINDS)
 
 
-@pytest.mark.parametrize("n_texts", [3])
+@pytest.mark.parametrize("n_texts", [4])
 def test_kinds_of_one_number_come_out_one_to_one(
     write: Write, workspace: Workspace, n_texts: int
 ) -> None:

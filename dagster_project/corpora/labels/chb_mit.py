@@ -11,6 +11,7 @@ from dagster_project.corpora.labels.sidecars import nearest, number, sex_of, sid
 from dagster_project.corpora.labels.types import Interval, Label, LabelRequest, RecordingLabels
 from dagster_project.corpora.labels.wfdb_marks import VF_OFF, VF_ON, read_marks
 from dagster_project.corpora.spec import NoParams
+from detectors.types import ExpertEvent
 
 Spans = list[tuple[float, float]]
 
@@ -123,6 +124,7 @@ def read_chb_mit(request: LabelRequest, _: NoParams) -> RecordingLabels:
         labels=(whole,),
         intervals=tuple(Interval(a, b, here) for a, b in seizures),
         defaults=(Label("segment", "seizure", "absent", source),),
+        events=tuple(ExpertEvent("seizure", (), a, b, source) for a, b in seizures),
         age_band=band,
         sex=sex,
     )

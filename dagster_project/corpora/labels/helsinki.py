@@ -1,7 +1,7 @@
 """Labels of the Helsinki newborns: three experts' seizures second by second, kept apart.
 
-Each expert is a source of their own; beside them stands how many of the three agree. Nobody's mark
-is folded into another's.
+Each expert is a source of their own; beside them stands how many of the three agree, and as an event
+what most of them marked. Nobody's mark is folded into another's.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dagster_project.corpora.identity import age_band
 from dagster_project.corpora.labels.sidecars import sex_of, sidecar_text, table
 from dagster_project.corpora.labels.types import Interval, Label, LabelRequest, RecordingLabels
 from dagster_project.corpora.spec import NoParams
+from detectors.types import ExpertEvent
 
 EXPERTS = {
     "expert A": "annotations_2017_A_fixed.csv",
@@ -22,6 +23,8 @@ EXPERTS = {
     "expert C": "annotations_2017_C.csv",
 }
 """One table each; the first version of A's held an error, so only the mended one is read."""
+MAJORITY = 2
+"""Experts of the three whose agreement is an event."""
 
 _MARKS = {"0": 0, "0.0": 0, "1": 1, "1.0": 1}
 _VOID = {"", "nan", "n/a"}
@@ -112,13 +115,14 @@ def read_helsinki(request: LabelRequest, _: NoParams) -> RecordingLabels:
     """Seizures by each expert, their votes, and sex; all are newborns at term.
 
     An expert whose table is missing has seizures ``unknown`` and no vote; without all three there
-    are no votes.
+    are no votes. What two of three experts marked is also an event.
     """
     number = int(request.subject.lower().removeprefix("eeg"))
     labels: list[Label] = []
     intervals: list[Interval] = []
     defaults: list[Label] = []
     marked: list[list[int]] = []
+    events: tuple[ExpertEvent, ...] = ()
     for expert, name in EXPERTS.items():
         text = sidecar_text(request.folder / name)
         if text is None:
@@ -138,10 +142,17 @@ def read_helsinki(request: LabelRequest, _: NoParams) -> RecordingLabels:
             Interval(a, b, Label("interval", "seizure_votes", str(n), "three experts"))
             for n, a, b in _stretches(votes)
         ]
+        agreed = _stretches([int(n >= MAJORITY) for n in votes])
+        events = tuple(
+            ExpertEvent("seizure", (), a, b, "two of three experts")
+            for is_one, a, b in agreed
+            if is_one
+        )
     return RecordingLabels(
         labels=tuple(labels),
         intervals=tuple(intervals),
         defaults=tuple(defaults),
+        events=events,
         age_band=age_band(0.0),
         sex=_sex(request.folder, number),
     )

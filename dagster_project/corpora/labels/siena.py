@@ -13,6 +13,7 @@ from dagster_project.corpora.errors import CorpusError
 from dagster_project.corpora.labels.sidecars import nearest, sidecar_text
 from dagster_project.corpora.labels.types import Interval, Label, LabelRequest, RecordingLabels
 from dagster_project.corpora.spec import NoParams
+from detectors.types import ExpertEvent
 
 DAY_S = 86_400
 MAX_SEIZURE_S = 1_800
@@ -199,4 +200,7 @@ def read_siena(request: LabelRequest, _: NoParams) -> RecordingLabels:
         *inactive,
     )
     away = Label("segment", "seizure", "absent", _SOURCE)
-    return RecordingLabels(labels=labels, intervals=tuple(intervals), defaults=(away,))
+    events = tuple(ExpertEvent("seizure", (), i.t0_s, i.t1_s, _SOURCE) for i in intervals)
+    return RecordingLabels(
+        labels=labels, intervals=tuple(intervals), defaults=(away,), events=events
+    )

@@ -11,7 +11,14 @@ import pytest
 from PIL import Image
 
 from benchmark.asking.answers import Item
-from benchmark.asking.controls import CONTROLS, apply_control, segment_shuffle, subject_swap
+from benchmark.asking.controls import (
+    CONTROLS,
+    NOISE_PAGES,
+    applicable,
+    apply_control,
+    segment_shuffle,
+    subject_swap,
+)
 from benchmark.errors import BenchmarkError
 
 Rows = Callable[[str], list[dict[str, Any]]]
@@ -46,7 +53,8 @@ def test_a_blank_page_is_white_and_as_large(items: list[Item], pages_of: Pages) 
 
 def test_noise_differs_between_items_and_seeds(items: list[Item], pages_of: Pages) -> None:
     one, other = (apply_control("noise", items, pages_of(items), seed=s) for s in (0, 1))
-    assert len({*one, *other}) == 2 * len(items)
+    assert not set(one) & set(other)
+    assert len(items) / 4 < len(set(one)) <= NOISE_PAGES
     assert _grey(one[0]).std() == pytest.approx(255 / 12**0.5, rel=0.05)
 
 
@@ -101,3 +109,29 @@ def test_what_cannot_be_shown_is_told(
     given = {item.item_id: pages["all"] for item in items} if pages else {}
     with pytest.raises(BenchmarkError, match=said):
         apply_control(name, items, given, seed=0)
+
+
+def test_controls_that_cannot_be_applied_are_left_out_with_their_reason(items: list[Item]) -> None:
+    assert applicable(CONTROLS, items).names == tuple(CONTROLS)
+    own = [item for item in items if item.subject_id == items[0].subject_id]
+    chosen = applicable(CONTROLS, own, unmirrored="a lone chain")
+    assert (
+        set(CONTROLS) - set(chosen.names) == {"other_subject", "mirrored"} == set(chosen.left_out)
+    )
+    assert chosen.left_out["mirrored"] == "a lone chain"
+    alone = applicable(("none", "shuffled", "blank"), items[:1])
+    assert alone.names == ("none", "blank")
+    assert "one page" in alone.left_out["shuffled"]
+
+
+def test_every_control_said_to_be_applicable_can_be_applied(
+    items: list[Item], pages_of: Pages
+) -> None:
+    own = [item for item in items if item.subject_id == items[0].subject_id]
+    for name in applicable(CONTROLS, own).names:
+        assert len(apply_control(name, own, pages_of(own), seed=0)) == len(own)
+
+
+def test_an_unknown_control_is_told(items: list[Item]) -> None:
+    with pytest.raises(BenchmarkError, match="did you mean 'blank'"):
+        applicable(("none", "blnk"), items)

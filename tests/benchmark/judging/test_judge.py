@@ -118,6 +118,27 @@ def test_a_careful_judge_notices_every_planted_error(name: str, tmp_path: Path) 
     assert JudgeSummary.model_validate_json(found.model_dump_json()) == found
 
 
+def test_answers_that_may_not_be_sent_are_held_back_and_counted() -> None:
+    answers = [*answers_of(4), *answers_of(6, "Seen at /home/somebody/x on 2020-01-02.")[4:]]
+    with CarefulServer() as server, gateway_to(server) as gateway:
+        found = judge(gateway, answers, model="tiny", writers=WRITERS)
+        with pytest.raises(BenchmarkError, match=r"none of 2 answers may be judged: .*path"):
+            judge(gateway, answers[4:], model="tiny", writers=WRITERS)
+    assert found.n_held_back == 2
+    assert {row.n_items for row in found.rows} == {4}
+
+
+def test_a_local_judge_may_see_rows_of_gated_corpora() -> None:
+    with CarefulServer() as server:
+        settings = settings_of(
+            "openai_compatible", server.openai_url, model="mistral-large", is_local=True,
+            timeout_s=20.0,
+        )  # fmt: skip
+        with make_gateway(settings, None) as gateway:
+            found = judge(gateway, answers_of(3, is_gated=True), model="m", writers=WRITERS)
+    assert (found.judge_family, found.planted_share) == ("mistral", 1.0)
+
+
 def test_a_judge_by_chance_is_given_away_by_the_planted_errors(tmp_path: Path) -> None:
     with FaultServer(FaultPlan(seed=3)) as server, gateway_to(server) as gateway:
         found = judge(gateway, answers_of(12), model="tiny", writers=WRITERS, name="anchored")

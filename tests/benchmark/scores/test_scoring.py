@@ -236,7 +236,7 @@ def test_each_kind_of_task_has_its_baselines(sources: Sources, rows_of: Rows) ->
     questions, captions = sources.questions.to_dicts(), sources.captions.to_dicts()
     named = {
         task: [b.name for b in baselines(TASKS[task], questions, captions, rows_of(task))]
-        for task in TASKS
+        for task in ("mcq", "caption", "waveform_boxes")
     }
     assert named == {
         "mcq": ["majority", "prior"],
