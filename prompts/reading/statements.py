@@ -155,6 +155,12 @@ def _read_not_judged(items: list[Item], state: State) -> tuple[bool, list[Item]]
             return False, items
         if _is_subject(items, items.index(word), artifacts[0]):
             hidden, artifacts = artifacts, []
+    at = items.index(word)
+    listed = _listed_with(items[:at], hidden)
+    if any(i.m.get("sep") == ":" for i in items[at : at + 2]):
+        listed += _listed_with(items[at + 2 :], hidden)
+    hidden += [i for i in artifacts if i in listed]
+    artifacts = [i for i in artifacts if i not in listed]
     if not _place_unread(items, found, bool(hidden), state) and not artifacts:
         return False, items
     hedge = (
@@ -207,6 +213,28 @@ def _is_subject(items: Sequence[Item], at: int, artifact: Item) -> bool:
     return any(i.m.get("sep") == ":" for i in items[at:k]) and not any(
         i.m.get("sep") == "(" for i in items[at:k]
     )
+
+
+def _listed_with(items: Sequence[Item], hidden: Sequence[Item]) -> list[Item]:
+    """Return the heads of the lists that hidden findings stand in ("mains, blinks and spikes").
+
+    A comma alone lists nothing: in "muscle, spikes not judged" the muscle is the cause.
+    """
+    lists: list[list[Item]] = []
+    heads: list[Item] = []
+    is_last = False
+    for item in items:
+        sep = item.m.get("sep")
+        if "L" in item.m or "B" in item.m:
+            heads.append(item)
+            if is_last:
+                lists.append(heads)
+                heads, is_last = [], False
+        elif sep in ("and", "or") and heads:
+            is_last = True
+        elif sep != ",":
+            heads, is_last = [], False
+    return [i for heads in lists if any(h in hidden for h in heads) for i in heads]
 
 
 def _read_sleep(items: list[Item], state: State) -> tuple[bool, list[Item]]:

@@ -138,6 +138,29 @@ def test_hedges(text: str, hedge: str) -> None:
     assert one(text, type="event", label="spike").hedge == hedge
 
 
+@pytest.mark.parametrize(
+    ("text", "unread", "seen"),
+    [
+        ("Mains interference and spikes could not be judged.", {"mains", "spike"}, set()),
+        ("Mains, blinks and spikes were not judged.", {"mains", "blink", "spike"}, set()),
+        ("Not judged: mains interference and spikes.", {"mains", "spike"}, set()),
+        ("Muscle artifact, spikes could not be judged.", {"spike"}, {"muscle"}),
+        ("Muscle artifact and blinks hide the spikes.", {"spike"}, {"muscle", "blink"}),
+        (
+            "Due to blinks and muscle artifact, spikes and spindles could not be judged.",
+            {"spike", "spindle"},
+            {"blink", "muscle"},
+        ),
+    ],
+)  # fmt: skip
+def test_an_artifact_in_a_list_of_what_was_not_judged_is_not_seen(
+    text: str, unread: set[str], seen: set[str]
+) -> None:
+    claims = read_claims(text)
+    assert {c.label for c in claims if c.type == "not_judged"} == unread
+    assert {c.label for c in claims if c.type == "artifact"} == seen
+
+
 def test_a_list_denies_every_member() -> None:
     found = kinds("No spindles, K-complexes, vertex waves or POSTS on this page.")
     labels = ("spindle", "kcomplex", "vertex_wave", "posts")
