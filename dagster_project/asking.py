@@ -33,7 +33,7 @@ from dagster_project.failures import PermanentFailure
 from dagster_project.releasing import shards_of
 from dagster_project.resources import Workspace
 from dagster_project.tables.store import ROW_GROUP_ROWS, TableStore
-from dagster_project.under_test import exposures, leaving_corpora, words_for
+from dagster_project.under_test import asked_of, exposures, leaving_corpora, words_for
 from training.recipes import model_recipes
 
 LOW_THRESHOLD = 0.001
@@ -171,7 +171,7 @@ def ask_language_model(
     folder.mkdir(parents=True, exist_ok=True)
     pages, out = folder / "pages.parquet", folder / "answers.parquet"
     asked = [Item.from_row(row) for row in items]
-    chosen = write_asked_pages(workspace, task, items, pages, controls)
+    chosen = write_asked_pages(workspace, task, sent_items(model, items), pages, controls)
     shown = folder / "items.parquet"
     write_items(shown, items, workspace.walls(), leaving=leaving_corpora())
     command = [sys.executable, "-m", "benchmark", "answer", "--items", str(shown)]
@@ -183,6 +183,15 @@ def ask_language_model(
     for baseline in baselines(TASKS[task], *_training_rows(workspace, task, release), items):
         rows += ask_without_pages(baseline, TASKS[task], asked)
     return Asked(rows, chosen.left_out)
+
+
+def sent_items(model: str, items: Rows) -> Rows:
+    """Return the items a model is sent: those of a server outside get a page and decide on controls.
+
+    All of them where none may be sent, so that the asking program says why it refuses.
+    """
+    sent, _, _ = asked_of(model, items, ())
+    return sent or items
 
 
 def _release_of(workspace: Workspace, task: str, model: str) -> str:

@@ -14,7 +14,7 @@ from benchmark.asking.under_test import ServedModel
 from benchmark.errors import BenchmarkError
 from benchmark.tasks.registry import unknown
 from benchmark.tasks.task import TASKS
-from dagster_project.asking import write_asked_pages
+from dagster_project.asking import sent_items, write_asked_pages
 from dagster_project.assets.models import program_environment
 from dagster_project.failures import PermanentFailure
 from dagster_project.resources import Workspace
@@ -58,7 +58,7 @@ def estimate_asking(
     folder = workspace.folder("answers", f"{task}--{model}")
     folder.mkdir(parents=True, exist_ok=True)
     pages, shown = folder / "pages.parquet", folder / "items.parquet"
-    chosen = write_asked_pages(workspace, task, items, pages, controls)
+    chosen = write_asked_pages(workspace, task, sent_items(model, items), pages, controls)
     write_items(shown, items, workspace.walls(), leaving=leaving_corpora())
     command = [sys.executable, "-m", "benchmark", "answer", "--items", str(shown), "--pages"]
     command += [str(pages), *words_for(workspace, model, pages_may_leave=True), "--name", model]

@@ -1,8 +1,9 @@
 """Partitions: shards, releases, recipes, tasks; and how the grains meet.
 
-All keys are static, exist from the first load and number a few hundred at most. A shard is a stable
-hash of the subject identity, so a subject never straddles shards. What a shard holds is said by the
-corpus registry; what a release or recipe holds, by its YAML file.
+All keys are static and exist from the first load. A dimension has a few hundred at most; task x model
+has about a thousand pairs, most of which nobody asks for. A shard is a stable hash of the subject
+identity, so a subject never straddles shards. What a shard holds is said by the corpus registry; what
+a release or recipe holds, by its YAML file.
 """
 
 from __future__ import annotations

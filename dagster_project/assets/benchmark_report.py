@@ -13,7 +13,7 @@ import polars as pl
 from pydantic import Field
 
 from benchmark.asking.exchange import write_bytes
-from benchmark.reports.compare import Run, compare_models
+from benchmark.reports.compare import Run, compare_models, references_of
 from benchmark.reports.html import N_WORST, Case, Notes, write_html_report
 from benchmark.reports.result import Result, make_result
 from benchmark.scores.scoring import BASELINES
@@ -86,7 +86,9 @@ def benchmark_report(
             notes=_notes(store, items),
             judges=judge_summaries(workspace.folder("reports", "judges")),
             earlier=earlier,
-            comparisons=compare_models(Run("this run", result, tuple(_once(answers)))),
+            comparisons=compare_models(
+                Run("this run", result, tuple(_once(answers)), references_of(items))
+            ),
         )
         _keep(folder, result, earlier)
     context.log.info(f"{report.n_bytes} bytes, {len(cases)} worst cases")

@@ -32,10 +32,11 @@ from dagster_project.launching.settings import (
 from dagster_project.launching.slurm import SlurmQueue
 from training.pipes import LAUNCHER_VARIABLE
 from training.vlm.errors import Busy, Interrupted, is_retryable_status
+from training.vlm.parallel import PeerLost
 
 SETTINGS_VARIABLE = "NEUROGLOSS_LAUNCHER"
 _QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "YOLO_OFFLINE": "1"}
-_RETRYABLE = (Interrupted.__name__, Busy.__name__)
+_RETRYABLE = (Interrupted.__name__, Busy.__name__, PeerLost.__name__)
 _STATUS = re.compile(r"code (-?\d+)")
 
 

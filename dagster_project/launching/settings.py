@@ -169,6 +169,8 @@ class RayPlace(_Place):
 Place = SubprocessPlace | KubernetesPlace | SlurmPlace | RayPlace
 _PLACES: TypeAdapter[Place] = TypeAdapter(Annotated[Place, Field(discriminator="kind")])
 KINDS = ("subprocess", "kubernetes", "slurm", "ray")
+_UNTOLD = ("env", "pass_env", "secrets", "token_variable", "address")
+"""Keys whose wrong value may be a secret put there by mistake; no error repeats it."""
 
 
 def load_place(path: str | Path) -> Place:
@@ -215,9 +217,9 @@ def parse_place(raw: Any, name: str) -> Place:
 
 
 def _fault(error: Any) -> str:
-    key = ".".join(str(part) for part in error["loc"] if part not in KINDS)
+    parts = [str(part) for part in error["loc"] if part not in KINDS]
+    key = ".".join(parts)
     if error["type"] == "extra_forbidden":
         return f"key {key!r} is not known; remove it or correct its name"
-    # a value under env may be a secret put there by mistake
-    given = "" if key.startswith("env") else f" (got {error['input']!r})"
+    given = "" if parts[:1] and parts[0] in _UNTOLD else f" (got {error['input']!r})"
     return f"{key}: {error['msg']}{given}"

@@ -99,6 +99,11 @@ class Gateway:
         return self._provider.is_offline
 
     @property
+    def is_inside(self) -> bool:
+        """Whether rows of gated corpora may be sent to it."""
+        return self._provider.is_inside
+
+    @property
     def budget(self) -> Budget:
         """Money committed by this run, and its cap."""
         return self._budget

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import polars as pl
 import pytest
 import yaml
 
@@ -22,6 +23,7 @@ from benchmark.tasks.task import TASKS
 from dagster_project.asking import ask_language_model
 from dagster_project.cli import main
 from dagster_project.embedding import stored_overlap
+from dagster_project.estimating import estimate_asking
 from dagster_project.failures import PermanentFailure
 from dagster_project.judging import judge_stored
 from dagster_project.partitions import task_by_model
@@ -149,6 +151,26 @@ def test_gated_rows_alone_are_a_clear_refusal(workspace: Workspace, models: Path
         with pytest.raises(PermanentFailure, match=f"all {len(items)} items are of gated corpora"):
             asked(workspace, "hosted", items)
         assert server.counts()["arrived"] == 0
+
+
+def test_controls_are_those_of_the_pages_a_server_is_asked(
+    workspace: Workspace, models: Path
+) -> None:
+    items = planted(workspace)
+    mine = [row for row in items if row["corpus"] == OPEN_HERE]
+    one = min(row["subject_id"] for row in mine)
+    items = [row for row in items if row["corpus"] == GATED_HERE or row["subject_id"] == one]
+    assert len({row["subject_id"] for row in items}) > 1
+    with FaultServer() as server:
+        serve(models, "hosted", server, "openai")
+        found = asked(workspace, "hosted", items, controls=["other_subject"])
+        workspace.store().write("benchmark_items", "mcq", items, provenance={"release": "demo"})
+        told = estimate_asking(workspace, "mcq", "hosted", controls=["other_subject"])
+    assert found.left_out == {"other_subject": "all items are of one subject"}
+    shown = pl.read_parquet(workspace.folder("answers", "mcq--hosted") / "pages.parquet")
+    gated = {row["item_id"] for row in items if row["corpus"] == GATED_HERE}
+    assert f"{len(gated)} of {len(items)} items are of gated corpora" in told
+    assert gated.isdisjoint(shown["item_id"]), "no page is rendered for what is not asked"
 
 
 def test_shipped_models_are_partitions_and_gated_corpora_never_leave() -> None:

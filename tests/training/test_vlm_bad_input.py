@@ -16,6 +16,8 @@ import pytest
 from training.__main__ import main
 from training.vlm.config import Recipe
 from training.vlm.errors import MachineError
+from training.vlm.model import Vlm
+from training.vlm.prepare import check_disk
 from training.vlm.run import StageRequest, run_stage
 
 Spoil = Callable[[dict[str, Any]], object]
@@ -149,6 +151,25 @@ def test_disk_full_at_any_write_loses_nothing(
     _whole_checkpoints(request)
     run_stage(request)
     assert _bytes(request.out) == unbroken
+
+
+@pytest.mark.parametrize(("n_kept", "n_there"), [(1, 0), (2, 0), (2, 2)])
+def test_room_is_asked_for_all_checkpoints_but_those_that_are_there(
+    vlm: Vlm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_kept: int, n_there: int
+) -> None:
+    size = 12 * sum(p.numel() for p in vlm.model.parameters() if p.requires_grad)
+    for step in range(n_there):
+        folder = tmp_path / f"step-{step:08d}"
+        folder.mkdir()
+        (folder / "weights.safetensors").touch()
+        os.truncate(folder / "weights.safetensors", size)
+    needed = (n_kept + 1 - n_there) * size + 4 * vlm.model.num_parameters()
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=needed))
+    check_disk(tmp_path, vlm, n_kept, tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=needed - 1))
+    with pytest.raises(MachineError, match="GB free and this run needs"):
+        check_disk(tmp_path, vlm, n_kept, tmp_path)
 
 
 def test_disk_too_small_for_the_run_is_refused_before_it_begins(

@@ -10,7 +10,13 @@ from typing import Any
 
 import pytest
 
-from training.vlm.checkpoint import CheckpointStore, TrainState, recover_folder, write_folder
+from training.vlm.checkpoint import (
+    CheckpointStore,
+    TrainState,
+    clear_leftovers,
+    recover_folder,
+    write_folder,
+)
 from training.vlm.config import Recipe
 from training.vlm.data import Position
 from training.vlm.errors import MachineError
@@ -90,6 +96,22 @@ def test_only_the_newest_are_kept(save: Callable[..., Path], tmp_path: Path) -> 
     for step in (1, 2, 10):
         save(step)
     assert _contents(tmp_path) == ["step-00000002", "step-00000010"]
+
+
+def test_step_that_is_kept_is_not_written_again(save: Callable[..., Path]) -> None:
+    """A kill while it is replaced would lose it."""
+    path = save(4)
+    before = path.stat().st_ino
+    assert save(4) == path
+    assert path.stat().st_ino == before
+
+
+def test_half_written_ones_are_cleared(save: Callable[..., Path], tmp_path: Path) -> None:
+    save(4)
+    (tmp_path / ".step-00000007.part").mkdir()
+    (tmp_path / ".step-00000007.part" / "weights.safetensors").write_bytes(b"half")
+    clear_leftovers(tmp_path)
+    assert _contents(tmp_path) == ["step-00000004"]
 
 
 @pytest.mark.parametrize("n_bytes", [0, 100, 3_000, 6_000, 12_000], ids=lambda n: f"{n}-bytes")

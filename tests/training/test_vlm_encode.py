@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from training.vlm.batch import batches, collate
 from training.vlm.config import Recipe
@@ -109,9 +110,10 @@ def _turns(user: str, answer: str | None, role: str = "assistant") -> list[dict[
     return [{"role": "user", "content": user}, {"role": role, "content": answer}]
 
 
-def _picture(width: int, height: int) -> dict[str, Any]:
-    buffer = io.BytesIO()
-    Image.new("RGB", (width, height)).save(buffer, format="PNG")
+def _picture(width: int, height: int, text: str = "") -> dict[str, Any]:
+    buffer, info = io.BytesIO(), PngInfo()
+    info.add_text("comment", text, zip=True)
+    Image.new("RGB", (width, height)).save(buffer, format="PNG", pnginfo=info)
     return {"bytes": buffer.getvalue(), "path": None}
 
 
@@ -132,6 +134,7 @@ def _picture(width: int, height: int) -> dict[str, Any]:
         ({"images": None}, "placeholder without image"),
         ({"images": [{"bytes": None, "path": "x.png"}]}, "placeholder without image"),
         ({"images": [{"bytes": b"no picture", "path": None}]}, "unreadable image"),
+        ({"images": [_picture(56, 56, "x" * 3_000_000)]}, "unreadable image"),
         ({"images": [_picture(2000, 4)]}, "image too elongated"),
     ],
     ids=lambda v: "" if isinstance(v, dict) else v.replace(" ", "-"),

@@ -112,6 +112,9 @@ def test_windows_are_cut_at_the_border_of_a_picture(vlm: Vlm) -> None:
         ("NVIDIA A100-SXM4-80GB", 312e12),
         ("NVIDIA L40S", 362e12),
         ("NVIDIA L4", 121e12),
+        ("NVIDIA L40", None),
+        ("NVIDIA GB200", None),
+        ("NVIDIA H200 NVL", 835e12),
         ("Tesla V100-SXM2-16GB", None),
     ],
 )

@@ -39,8 +39,15 @@ class Stops:
 
 @pytest.fixture
 def train(release: Path, base_folder: Path, recipe: Callable[..., Recipe], tmp_path: Path) -> Train:
-    def run(out: str = "out", base: Path | None = None, after: int = 0, **lora: Any) -> StageResult:
+    def run(
+        out: str = "out",
+        base: Path | None = None,
+        after: int = 0,
+        precision: str = "fp32",
+        **lora: Any,
+    ) -> StageResult:
         stage = {"train": ["merger"], "lr": 1e-2, "max_steps": 4, "lora": LORA | lora}
+        stage["precision"] = precision
         made = recipe(stage2=stage)
         request = StageRequest("test", made, "stage2", release, tmp_path / out, base or base_folder)
         return run_stage(request, [Stops(after)] if after else [])
@@ -105,6 +112,20 @@ def test_kept_adapters_leave_the_frozen_weights_and_say_the_same(
     assert "adapter_config.json" not in {p.name for p in Path(merged.model).iterdir()}
     torch.testing.assert_close(_logits(folder), _logits(merged.model), atol=1e-5, rtol=1e-4)
     assert not torch.allclose(_logits(folder), _logits(base_folder), atol=1e-3)
+
+
+@tied_only
+@pytest.mark.parametrize("output", ["merged", "adapters"])
+def test_frozen_weights_of_a_float32_base_are_not_rounded_by_bf16(
+    train: Train, base_folder: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    """On a processor, which computes in bf16 too where it is let."""
+    monkeypatch.setattr("training.vlm.run.check_machine", lambda config: "cpu")
+    before = _tensors(base_folder)
+    after = _tensors(train(output=output, precision="bf16").model)
+    frozen = [n for n in before if "_proj." not in n and ".merger." not in n]
+    frozen += [n for n in before if n.startswith("visual.blocks.")]
+    assert [n for n in frozen if not before[n].equal(after[n])] == []
 
 
 VLLM_PREFIXES = (

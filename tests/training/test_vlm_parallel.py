@@ -22,6 +22,9 @@ from typing import Any
 import pytest
 
 from tests.training.launching import PROJECT, Launcher, kill
+from training.vlm.errors import Busy, MachineError, TrainerError
+from training.vlm.parallel import PeerFailed, PeerLost, Team
+from training.vlm.signals import StopFlag
 
 pytestmark = pytest.mark.heavy
 
@@ -285,6 +288,23 @@ def test_cause_that_one_process_alone_knows_is_told_by_all(
         re.M,
     )
     assert "Error" not in _said(tmp_path, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [(MachineError("the disk is full"), PeerFailed), (Busy("wait"), PeerLost)]
+)
+def test_name_of_the_error_says_whether_to_try_again(
+    error: TrainerError, kind: type[TrainerError]
+) -> None:
+    from torch.distributed import HashStore
+
+    store = HashStore()
+    Team(StopFlag(), 1, 2, store).tell(error)
+    says = f"process 1 of 2 ended the run: {type(error).__name__}: {error}"
+    with pytest.raises(kind, match=says) as caught, Team(StopFlag(), 0, 2, store).reaching():
+        raise RuntimeError("gloo: connection closed by peer")
+    found = (caught.value.exit_code, caught.value.is_retryable)
+    assert found == (error.exit_code, error.is_retryable)
 
 
 def test_processes_with_other_data_do_not_begin(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from training.vlm.config import Recipe, load_recipe, parse_recipe
 from training.vlm.errors import RecipeError
 from training.vlm.optim import plan_steps
 
+Write = Callable[..., Path]
+
 STAGE = {"train": ["merger"], "max_steps": 2, "epochs": 9}
 ALL = ["vision_tower", "merger", "language_model", "head"]
 HEAD = {"description": "x", "release": "demo", "model": {"source": "built"}}
@@ -23,7 +26,7 @@ def load(name: str) -> Recipe:
 
 
 @pytest.fixture
-def write(tmp_path: Path):
+def write(tmp_path: Path) -> Write:
     def make(name: str, **settings: object) -> Path:
         path = tmp_path / f"{name}.yaml"
         path.write_text(yaml.safe_dump(settings))
@@ -81,7 +84,7 @@ def test_7b_keeps_the_effective_batch() -> None:
         assert load("cerebragloss_7b").stage(stage).effective_batch == 256  # type: ignore[arg-type]
 
 
-def test_settings_are_taken_over_key_by_key_through_a_chain(write) -> None:
+def test_settings_are_taken_over_key_by_key_through_a_chain(write: Write) -> None:
     write("a", **HEAD, stage1=STAGE | {"lr": 1e-4}, stage2=STAGE, note="said")
     write("b", extends="a", description="b", stage1={"lr": 1e-3})
     path = write("c", extends="b", description="c", stage2=None, note=None)
@@ -104,13 +107,15 @@ def test_settings_are_taken_over_key_by_key_through_a_chain(write) -> None:
         ({"a": {"extends": "tiny", "description": "a", "stage3": {}}}, "'stage3' is not known"),
     ],
 )  # fmt: skip
-def test_wrong_extends_is_told(write, files: dict[str, dict[str, object]], says: str) -> None:
+def test_wrong_extends_is_told(
+    write: Write, files: dict[str, dict[str, object]], says: str
+) -> None:
     paths = [write(name, **settings) for name, settings in files.items()]
     with pytest.raises(RecipeError, match=says):
         load_recipe(paths[0])
 
 
-def test_shipped_recipes_can_be_extended_from_elsewhere(write) -> None:
+def test_shipped_recipes_can_be_extended_from_elsewhere(write: Write) -> None:
     path = write("mine", extends="tiny", description="mine", release="lab")
     assert load_recipe(path).release == "lab"
     assert "extends" not in read_settings(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import threading
@@ -127,6 +128,17 @@ def test_report_counts_every_token_and_sample(ask: Request) -> None:
     assert [json.loads(line)["step"] for line in lines] == list(range(1, 7))
 
 
+def test_stage_that_is_passed_over_is_said(ask: Request, base_folder: Path) -> None:
+    for out, stage, base, is_said in (
+        ("a", "stage1", None, False),
+        ("b", "stage2", base_folder, False),
+        ("c", "stage2", None, True),
+    ):
+        listener = Listener()
+        run_stage(ask(out, stage, base=base, changes={stage: {"max_steps": 1}}), [listener])
+        assert ("without its stage1" in "\n".join(listener.texts)) == is_said
+
+
 def test_stage2_learns_from_stage1s_model(ask: Request) -> None:
     first = run_stage(ask("one"))
     changes = {"stage2": {"max_steps": 30, "lr": 1e-2}}
@@ -202,6 +214,34 @@ def test_finished_run_is_reported_not_repeated(ask: Request) -> None:
     assert not _work(ask()).exists()
 
 
+def test_finished_model_may_be_moved_and_tells_nobody_where_it_lay(ask: Request) -> None:
+    run_stage(ask())
+    for file in ask().out.iterdir():
+        assert str(ask().out.parent).encode() not in file.read_bytes(), file.name
+    ask().out.rename(ask("moved").out)
+    listener = Listener()
+    assert run_stage(ask("moved"), [listener]).model == str(ask("moved").out)
+    assert not listener.reports
+
+
+def test_result_of_another_version_of_the_trainer_is_no_obstacle(ask: Request) -> None:
+    run_stage(ask())
+    file = ask().out / "result.json"
+    known = json.loads(file.read_text()) | {"code_version": "older", "joules": 1.0}
+    file.write_text(json.dumps(known))
+    listener = Listener()
+    run_stage(ask(), [listener])
+    assert len(listener.reports) == 6
+
+
+def test_what_a_killed_launch_had_half_written_is_cleared(ask: Request) -> None:
+    _interrupt(ask(), 2, signal.SIGTERM)
+    (work,) = _work(ask()).iterdir()
+    (work / ".step-00000099.part").mkdir()
+    _interrupt(ask(), 3, signal.SIGTERM)
+    assert not list(work.glob(".step-*"))
+
+
 @pytest.mark.parametrize("how", ["recipe", "data", "fresh"])
 def test_changed_run_is_trained_anew(
     ask: Request, write: Any, make_sample: Any, tmp_path: Path, how: str
@@ -245,9 +285,14 @@ def test_dataset_that_is_mostly_bad_stops_the_run(
     if n_rows > 100:
         rows[::2] = [make_sample(i) for i in range(0, n_rows, 2)]
     changes = {"stage1": {"max_steps": None, "epochs": 1}}
-    with pytest.raises(DatasetError, match=says):
+    with pytest.raises(DatasetError, match=says) as caught:
         run_stage(ask(dataset=write(tmp_path / "d", rows), changes=changes))
     assert not ask().out.exists()
+    if found := re.search("'(.*)' names them", str(caught.value)):
+        named = [json.loads(line) for line in Path(found[1]).read_text().splitlines()]
+        assert str(caught.value).startswith(f"{len(named)} of ")
+    else:
+        assert n_rows < 100
 
 
 def _other_architecture(folder: Path) -> None:
@@ -314,6 +359,8 @@ def test_local_checkpoint_takes_the_same_path_as_a_built_model(
     )
     given = run_stage(ask("given", base=base_folder))
     assert run_stage(local).losses == given.losses
+    for file in request.out.iterdir():
+        assert str(base_folder).encode() not in file.read_bytes(), file.name
 
 
 def test_two_runs_do_not_share_a_folder(ask: Request) -> None:

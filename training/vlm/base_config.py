@@ -6,12 +6,15 @@ in :mod:`training.vlm.config`.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 PATCH_PX = 14
 """Side of a vision patch of Qwen2.5-VL, pixels."""
+PATCH_VALUES = 3 * 2 * PATCH_PX**2
+"""Numbers of a patch: three colours, two frames."""
 TOKEN_PX = 2 * PATCH_PX
 """Side of the square one image token stands for: 2 x 2 patches are merged."""
 
@@ -115,6 +118,12 @@ class CheckpointModel(Strict):
     name: str
     revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
     licence: str
+
+    @property
+    def shown_name(self) -> str:
+        """Hub id, or a folder's own name: where it lies is nobody else's business."""
+        folder = Path(self.name).expanduser()
+        return folder.name if folder.is_dir() else self.name
 
 
 class ImageConfig(Strict):

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.vlm.base_config import PATCH_PX
+from training.vlm.base_config import PATCH_VALUES
 from training.vlm.config import StageConfig
 from training.vlm.data import Position
 from training.vlm.encode import IGNORED, Drop, Sample
@@ -33,9 +33,6 @@ from training.vlm.signals import StopFlag
 
 READ_AHEAD_PER_WORKER = 4
 """Encoded samples kept ready per thread. Engineering default."""
-
-_PATCH_VALUES = 3 * 2 * PATCH_PX**2
-"""Numbers of a patch: three colours, two frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +105,7 @@ class Fillers:
     @classmethod
     def of(cls, pad_id: int, image_id: int) -> Fillers:
         """Make them from the ids of the padding and of the image token."""
-        pixels = np.zeros((MERGE**2, _PATCH_VALUES), dtype=np.float32)
+        pixels = np.zeros((MERGE**2, PATCH_VALUES), dtype=np.float32)
         grid = np.array([[1, MERGE, MERGE]], dtype=np.int64)
         return cls(
             text=_filler([pad_id, pad_id], image_id),

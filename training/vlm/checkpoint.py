@@ -87,6 +87,8 @@ class CheckpointStore:
     ) -> Path:
         """Write a checkpoint and drop the oldest beyond those kept.
 
+        One of the same step stays as it is: the run is the same, and so is the state of a step.
+
         Parameters
         ----------
         state
@@ -113,6 +115,8 @@ class CheckpointStore:
             (folder / _STATE).write_text(text, encoding="utf-8")
 
         path = self.folder / f"{_PREFIX}{state.step:08d}"
+        if path in self._all():
+            return path
         try:
             write_folder(path, write)
         except OSError as error:
@@ -174,6 +178,17 @@ class CheckpointStore:
 
     def _all(self) -> list[Path]:
         return sorted(p for p in self.folder.glob(f"{_PREFIX}*") if (p / _STATE).is_file())
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what a killed program had not finished writing into a folder of checkpoints."""
+    for part in folder.glob(f".{_PREFIX}*.part"):
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def checkpoint_bytes(folder: Path) -> int:
+    """Return the bytes of all checkpoints in a folder."""
+    return sum(file.stat().st_size for file in folder.glob(f"{_PREFIX}*/*"))
 
 
 def rng_tensors() -> dict[str, Any]:

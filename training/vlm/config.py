@@ -222,6 +222,13 @@ class Recipe(Strict):
         """Return the release a stage is trained on."""
         return self.releases.get(name, self.release)
 
+    def shown_settings(self) -> dict[str, Any]:
+        """Return what goes with a finished model: all settings that shape it, a base by its name."""
+        settings = self.model_dump(mode="json", exclude={"machine"})
+        if isinstance(self.model, CheckpointModel):
+            settings["model"]["name"] = self.model.shown_name
+        return settings
+
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read and check a recipe file.

@@ -252,7 +252,7 @@ def _open(data: bytes) -> Any:
 
     try:
         image = Image.open(io.BytesIO(data))
-    except (OSError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, Image.DecompressionBombError) as error:  # of text chunks, too
         raise _Refused("unreadable image", str(error)) from error
     if image.width < 1 or image.height < 1:
         raise _Refused("unreadable image", f"{image.width} x {image.height} pixels")

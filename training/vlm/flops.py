@@ -27,22 +27,21 @@ of its own; the adapters' thin products, about rank / width of a layer's, are le
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from training.vlm.base_config import PATCH_PX
+from training.vlm.base_config import PATCH_PX, PATCH_VALUES
 from training.vlm.batch import Batch
 from training.vlm.config import Component
 from training.vlm.freeze import is_head_tied
 from training.vlm.packing import MERGE
 
-PATCH_VALUES = 3 * 2 * PATCH_PX**2
-"""Numbers of a patch: three colours, two frames."""
-
 PEAK_BF16_FLOPS = {
     "B200": 2250e12,
     "GH200": 989e12,
+    "H200 NVL": 835e12,
     "H200": 989e12,
     "H100 PCIe": 756e12,
     "H100 NVL": 835e12,
@@ -51,7 +50,7 @@ PEAK_BF16_FLOPS = {
     "L40S": 362e12,
     "L4": 121e12,
 }
-"""Dense bf16 peak by a part of the device's name, per second [NVIDIA data sheets, without
+"""Dense bf16 peak by whole words of the device's name, per second [NVIDIA data sheets, without
 sparsity]. The first name found counts, so longer ones stand before those they contain."""
 
 
@@ -185,4 +184,6 @@ def peak_flops(device: str, precision: str) -> float | None:
 
 def known_peak(device_name: str) -> float | None:
     """Return the peak of a device by its name, or ``None``."""
-    return next((peak for part, peak in PEAK_BF16_FLOPS.items() if part in device_name), None)
+    # an L40 or a GB200 is no L4 and no B200
+    found = (p for name, p in PEAK_BF16_FLOPS.items() if re.search(rf"\b{name}\b", device_name))
+    return next(found, None)

@@ -140,7 +140,7 @@ def train(task: TrainTask) -> TrainState:
                         "written and the same command carries on from it"
                     )
             with task.team.together():
-                _check_drops(task.config, state, tally)
+                _check_drops(task, state, tally)
             if tally.n_samples == 0:
                 state = _advance(task, state, tally, n_steps=0)
                 break
@@ -225,8 +225,10 @@ def _pass(task: TrainTask, batch: Batch, step: int) -> float:
         if task.config.precision == "bf16"
         else contextlib.nullcontext()
     )
+    # each with all weights, processes wait for each other only when the gradients are summed
+    waiting = task.team.reaching() if task.is_sharded else contextlib.nullcontext()
     try:
-        with task.team.reaching():
+        with waiting:
             with precision:
                 loss = task.score(batch)
             # text-only batches of a projector stage reach no trained tensor
@@ -251,8 +253,8 @@ def _update(
     gradients = [p.grad for p in parameters.values() if p.grad is not None]
     if gradients:
         torch._foreach_div_(gradients, tally.n_label_tokens)
-    norm = torch.nn.utils.clip_grad_norm_(list(parameters.values()), task.config.max_grad_norm)
     with task.team.reaching():
+        norm = torch.nn.utils.clip_grad_norm_(list(parameters.values()), task.config.max_grad_norm)
         length = float(whole_tensors({"norm": norm}, is_kept=True)["norm"])
     _check_finite(task.team, "gradient", length, step)
     for group in optimizer.param_groups:
@@ -331,15 +333,18 @@ def _advance(task: TrainTask, state: TrainState, tally: Tally, n_steps: int) -> 
     )
 
 
-def _check_drops(config: StageConfig, state: TrainState, tally: Tally) -> None:
+def _check_drops(task: TrainTask, state: TrainState, tally: Tally) -> None:
     n_dropped = sum(state.n_dropped.values()) + len(tally.drops)
     n_passed = state.n_samples + tally.n_samples + n_dropped
-    if n_passed < MIN_ROWS_JUDGED or n_dropped <= config.max_dropped_share * n_passed:
+    allowed = task.config.max_dropped_share
+    if n_passed < MIN_ROWS_JUDGED or n_dropped <= allowed * n_passed:
         return
+    if task.team.is_first:
+        task.log.drops(state.step + 1, tally.drops)
     causes = sorted({d.cause for d in tally.drops} | set(state.n_dropped))
     raise DatasetError(
         f"{n_dropped} of {n_passed} rows were dropped ({', '.join(causes)}), more than "
-        f"max_dropped_share {config.max_dropped_share:g}; dropped.jsonl names them{_advice(causes)}"
+        f"max_dropped_share {allowed:g}; {str(task.log.dropped)!r} names them{_advice(causes)}"
     )
 
 

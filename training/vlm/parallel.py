@@ -45,6 +45,10 @@ class PeerLost(TrainerError):
     exit_code = EX_TEMPFAIL
 
 
+class PeerFailed(TrainerError):
+    """Another process of the run ended it, for a cause that it alone knew."""
+
+
 class Team:
     """The processes of a run, seen from one of them.
 
@@ -85,6 +89,8 @@ class Team:
         ------
         PeerLost
             If one of them is gone.
+        PeerFailed
+            If one of them left word of why it ended.
         """
         if self.size == 1:
             return [value]
@@ -180,7 +186,8 @@ class Team:
 
     def tell(self, error: BaseException) -> None:
         """Leave word for the others of why this process ends."""
-        if self._store is None or isinstance(error, PeerLost) or getattr(error, "is_shared", False):
+        is_known = isinstance(error, PeerLost | PeerFailed) or getattr(error, "is_shared", False)
+        if self._store is None or is_known:
             return
         word = {
             "rank": self.rank,
@@ -191,7 +198,7 @@ class Team:
         with contextlib.suppress(Exception):  # the store may have ended with its process
             self._store.set(_CAUSE, json.dumps(word))
 
-    def _lost(self) -> PeerLost:
+    def _lost(self) -> PeerLost | PeerFailed:
         word = None
         with contextlib.suppress(Exception):
             self._store.wait([_CAUSE], timedelta(seconds=1))
@@ -201,9 +208,11 @@ class Team:
                 f"process {self.rank} of {self.size} lost another one, which was killed or whose "
                 "machine is gone; the last checkpoint stays and the same command carries on from it"
             )
-        lost = PeerLost(f"process {word['rank']} of {self.size} ended the run: {word['text']}")
-        lost.exit_code, lost.is_retryable = word["exit_code"], word["is_retryable"]
-        return lost
+        # the launcher that asks whether to try again hears only the name of an error
+        kind = PeerLost if word["is_retryable"] else PeerFailed
+        found = kind(f"process {word['rank']} of {self.size} ended the run: {word['text']}")
+        found.exit_code = word["exit_code"]
+        return found
 
     def _shared(self, error: TrainerError, rank: int) -> TrainerError:
         if rank:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from training.vlm.base_config import BuiltModel
-from training.vlm.checkpoint import BYTES_PER_TRAINED_WEIGHT, write_folder
-from training.vlm.config import MachineConfig, Recipe, StageConfig
+from training.vlm.checkpoint import BYTES_PER_TRAINED_WEIGHT, checkpoint_bytes, write_folder
+from training.vlm.config import MachineConfig, Recipe, StageConfig, StageName
 from training.vlm.errors import MachineError
 from training.vlm.freeze import trained_parameters
 from training.vlm.model import (
@@ -85,8 +85,18 @@ def find_base(recipe: Recipe, given: Path | None) -> Base:
     folder = find_checkpoint(source)
     check_checkpoint(folder)
     revision = f" at {source.revision}" if source.revision else ""
-    name = folder.name if Path(source.name).is_dir() else source.name
-    return Base(folder, f"{name}{revision}", fingerprint(folder))
+    return Base(folder, f"{source.shown_name}{revision}", fingerprint(folder))
+
+
+def left_out(recipe: Recipe, stage: StageName, given: Path | None) -> str:
+    """Say which stage a run passes over because its model was not given; else nothing."""
+    before = [name for name in recipe.stages if name < stage]
+    if given is not None or not before:
+        return ""
+    return (
+        f"\n{stage} begins from the recipe's own model, without its {before[-1]}; to begin from that "
+        "stage's model, give its folder as --base"
+    )
 
 
 def store_base(recipe: Recipe, base: Base, texts: Iterable[str], work: Path) -> Base:
@@ -153,11 +163,24 @@ def place(
     return score
 
 
-def check_disk(out: Path, vlm: Vlm) -> None:
-    """Refuse to start a run whose checkpoint will not fit."""
+def check_disk(out: Path, vlm: Vlm, n_checkpoints_kept: int, work: Path) -> None:
+    """Refuse to start a run whose checkpoints will not fit.
+
+    Parameters
+    ----------
+    out
+        Home of the finished model.
+    vlm, n_checkpoints_kept
+        What is trained, and how many checkpoints of it stay.
+    work
+        Home of the checkpoints; those of an earlier launch have their place already.
+    """
     n_trained = sum(p.numel() for p in trained_parameters(vlm.model).values())
-    # two checkpoints exist while one replaces the other, and the finished model beside them
-    needed = 2 * BYTES_PER_TRAINED_WEIGHT * n_trained + 4 * vlm.model.num_parameters()
+    # one more is written before the oldest goes; the finished model comes beside them
+    n_checkpoints = n_checkpoints_kept + 1
+    needed = n_checkpoints * BYTES_PER_TRAINED_WEIGHT * n_trained
+    needed -= min(needed, checkpoint_bytes(work))
+    needed += 4 * vlm.model.num_parameters()
     free = shutil.disk_usage(out).free
     if free < needed:
         raise MachineError(

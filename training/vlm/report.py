@@ -171,15 +171,20 @@ class StepLog:
     ----------
     folder
         Gets ``metrics.jsonl`` and ``dropped.jsonl``.
+
+    Attributes
+    ----------
+    dropped
+        The file that names the rows set aside.
     """
 
     def __init__(self, folder: Path) -> None:
         self._metrics = folder / METRICS_FILE
-        self._dropped = folder / DROPPED_FILE
+        self.dropped = folder / DROPPED_FILE
 
     def rewind(self, step: int) -> None:
         """Keep what was recorded up to a step; ``0`` begins anew."""
-        for path in (self._metrics, self._dropped):
+        for path in (self._metrics, self.dropped):
             kept = [e for e in _read_lines(path) if e["step"] <= step]
             write_text(path, "".join(json.dumps(e) + "\n" for e in kept))
 
@@ -190,7 +195,7 @@ class StepLog:
     def drops(self, step: int, drops: Sequence[Drop]) -> None:
         """Append rows that were dropped on the way to a step."""
         for drop in drops:
-            _append(self._dropped, {"step": step, **asdict(drop)})
+            _append(self.dropped, {"step": step, **asdict(drop)})
 
     def losses(self) -> list[float]:
         """Return the loss of every step so far."""
@@ -202,7 +207,7 @@ class StepLog:
 
     def copy_to(self, folder: Path) -> None:
         """Copy both files into a folder."""
-        for path in (self._metrics, self._dropped):
+        for path in (self._metrics, self.dropped):
             shutil.copyfile(path, folder / path.name)
 
 

@@ -24,7 +24,7 @@ class StageResult:
     run, code_version
         Hash of settings, data and base; hash of the trainer's source.
     model
-        Folder of the finished model.
+        Folder of the finished model; the record that lies in it holds its name alone.
     model_fingerprint
         SHA-256 over its weights, config and vocabulary.
     dataset_fingerprint, base_fingerprint

@@ -31,7 +31,12 @@ from typing import Any
 
 from training.vlm.base_config import BuiltModel
 from training.vlm.batch import Batch, Fillers, batches
-from training.vlm.checkpoint import CheckpointStore, TrainState, recover_folder
+from training.vlm.checkpoint import (
+    CheckpointStore,
+    TrainState,
+    clear_leftovers,
+    recover_folder,
+)
 from training.vlm.config import Recipe, StageConfig, StageName
 from training.vlm.data import InstructionDataset, Position, open_dataset
 from training.vlm.encode import Encoder
@@ -55,6 +60,7 @@ from training.vlm.prepare import (
     check_machine,
     find_base,
     is_sharded,
+    left_out,
     place,
     store_base,
 )
@@ -174,6 +180,7 @@ def _claim(run: _Run, held: ExitStack) -> StageResult | None:
     if run.request.is_fresh:
         shutil.rmtree(run.work, ignore_errors=True)
         return None
+    clear_leftovers(run.work)
     return _finished(run)
 
 
@@ -193,13 +200,17 @@ def _carry_out(run: _Run, listeners: Reporters, team: Team) -> StageResult:
     is_split = is_sharded(request.recipe.machine, run.device, team.size)
     listeners.message(
         f"{table}\n{run.plan.describe()}; {run.dataset.n_rows:,} rows; device {run.device}"
-        f"{_team_words(team, is_split)}"
+        f"{_team_words(team, is_split)}{left_out(request.recipe, request.stage, request.base)}"
     )
-    team.first(lambda: check_disk(request.out.parent, vlm))
+    n_kept = request.recipe.machine.n_checkpoints_kept
+    team.first(lambda: check_disk(request.out.parent, vlm, n_kept, run.work))
     log = StepLog(run.work)
     state = train(_task(run, vlm, log, listeners, team, is_split))
+    # where frozen weights were split or rounded to compute with, the base is read again
+    is_changed = is_split or (request.config.precision == "bf16" and vlm.dtype != "bfloat16")
     with team.reaching():
-        trained = whole_tensors(trained_parameters(vlm.model), team.is_first) if is_split else None
+        held = trained_parameters(vlm.model)
+        trained = whole_tensors(held, team.is_first) if is_changed else None
     result: StageResult = team.first(lambda: _finish(run, vlm, trained, base, table, state, log))
     return result
 
@@ -231,7 +242,7 @@ def _finish(
     state: TrainState,
     log: StepLog,
 ) -> StageResult:
-    """Write the finished model; ``trained`` are the whole tensors of a split one."""
+    """Write the finished model; ``trained`` are the whole tensors to put on the base, if any."""
     request = run.request
     results: list[StageResult] = []
     if trained is not None:
@@ -249,7 +260,8 @@ def _finish(
         )
         wall_s = time.perf_counter() - run.begun
         results.append(stage_result(origin, state, log.entries(), wall_s))
-        text = json.dumps(asdict(results[0]), indent=1)
+        # by name: the folder may be moved, and where it lay is nobody else's business
+        text = json.dumps(asdict(results[0]) | {"model": request.out.name}, indent=1)
         (part / RESULT_FILE).write_text(text + "\n", encoding="utf-8")
 
     try:
@@ -313,8 +325,7 @@ def _provenance(run: _Run, base: Base, table: str, state: TrainState, log: StepL
     return Provenance(
         stage=run.request.stage,
         recipe=run.request.recipe_name,
-        # machine settings do not change the result, so they are no part of where it came from
-        recipe_settings=recipe.model_dump(mode="json", exclude={"machine"}),
+        recipe_settings=recipe.shown_settings(),
         schedule=run.plan.describe(),
         base=base.name,
         base_fingerprint=base.fingerprint,
@@ -341,9 +352,12 @@ def _finished(run: _Run) -> StageResult | None:
     path = out / RESULT_FILE
     if not path.is_file():
         return None
-    result = StageResult(**json.loads(path.read_text(encoding="utf-8")))
-    is_same = result.run == run.key and result.code_version == code_version()
-    return result if is_same and fingerprint(out) == result.model_fingerprint else None
+    known = json.loads(path.read_text(encoding="utf-8"))
+    # asked first: another version of the trainer may have recorded other fields
+    if (known.get("run"), known.get("code_version")) != (run.key, code_version()):
+        return None
+    result = StageResult(**known | {"model": str(out)})
+    return result if fingerprint(out) == result.model_fingerprint else None
 
 
 def _unwritable(out: Path, error: OSError) -> MachineError:
@@ -371,8 +385,10 @@ def _locked(out: Path) -> Iterator[None]:
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise Busy(f"another run is writing to {str(out)!r}; wait for it") from error
+        except OSError as error:
+            raise _unwritable(out, error) from error
         yield
 
 

@@ -36,6 +36,7 @@ import os, signal, sys, time
 from pathlib import Path
 from training.pipes import pipes_session
 from training.vlm.errors import Interrupted, RecipeError, TrainerError
+from training.vlm.parallel import PeerFailed, PeerLost
 
 home, n, how = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 stop = []
@@ -49,6 +50,9 @@ try:
             file.write(f"{os.getpid()} from {step}\\n")
         if how == "wrong":
             raise RecipeError("rank 0 is not allowed")
+        if how in ("lost", "failed"):
+            kind = PeerLost if how == "lost" else PeerFailed
+            raise kind("process 1 of 2 is gone")
         if how == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         while step < n:
@@ -63,7 +67,8 @@ try:
         print("plain words", flush=True)
         session.materialize({"steps": step, "secret": os.environ.get("HF_TOKEN", "")}, "v7")
 except TrainerError as error:
-    sys.exit(error.exit_code)
+    # torchrun ends with 1, whatever the status of the process that failed
+    sys.exit(1 if how == "lost" else error.exit_code)
 '''
 
 GRAPH = """

@@ -66,8 +66,10 @@ def test_ray_is_asked_with_the_token_of_the_environment(ray: Any, make: Any) -> 
     [
         ("wrong", "(status 2|the pod ended with no exit status).*: rank 0 is not allowed", False),
         ("killed", "status -9|the pod ended with no exit status", True),
+        ("lost", "(status 1|no exit status).*: process 1 of 2 is gone", True),
+        ("failed", "(status 1|no exit status).*: process 1 of 2 is gone", False),
     ],
-    ids=["wrong", "killed"],
+    ids=["wrong", "killed", "peer-lost", "peer-failed"],
 )
 def test_failure_says_why_and_whether_to_try_again(
     cluster: Any, make: Any, how: str, says: str, is_retryable: bool

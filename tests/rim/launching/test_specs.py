@@ -219,7 +219,9 @@ def test_pod_is_exactly_this(kubernetes: Any, tmp_path: Path) -> None:
         ({"kind": "slurm", "gpus": "two"}, "gpus: .*valid integer.*got 'two'"),
         ({"kind": "slurm", "time_limit": "a day"}, "time_limit: "),
         ({"kind": "slurm", "options": ["rm -rf"]}, "options.0: "),
-        ({"kind": "ray", "address": "http://user:word@head"}, "address: "),
+        ({"kind": "ray", "address": "http://user:hf_1@head"}, "address: "),
+        ({"kind": "ray", "address": "http://head", "token_variable": "hf_1-2"}, "token_variable: "),
+        ({"kind": "slurm", "pass_env": ["HF_TOKEN=hf_1"]}, "pass_env.0: "),
         ({"kind": "ray"}, "address: Field required"),
         ({"kind": "kubernetes", "image": "x", "mount_path": "/x"}, "volume_claim: Field required"),
         ({"kind": "subprocess", "env": {"HF_TOKEN": "hf_1"}}, "HF_TOKEN looks like a secret"),
@@ -227,9 +229,7 @@ def test_pod_is_exactly_this(kubernetes: Any, tmp_path: Path) -> None:
         ({"kind": "subprocess", "processes": 0}, "processes: .*greater than or equal to 1"),
     ],
 )
-def test_wrong_settings_are_refused_in_a_sentence_without_values_of_env(
-    settings: Any, says: str
-) -> None:
+def test_wrong_settings_are_refused_in_a_sentence_without_secrets(settings: Any, says: str) -> None:
     with pytest.raises(SettingsError, match=says) as caught:
         parse_place(settings, "launcher.yaml")
     assert "hf_1" not in str(caught.value)
