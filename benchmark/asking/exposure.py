@@ -46,6 +46,7 @@ _NARRATOR = (
     "pd31", "schizophrenia-28",
 )  # fmt: skip
 _TRAIN = "training part as published"
+_SIGNALS = "signals without labels, in pre-training, parts not said"
 
 PUBLISHED: Mapping[str, Exposure] = {
     "qwen2.5-vl": Exposure(status="partly", source=f"Qwen2.5-VL: {_PRETRAINING}"),
@@ -61,9 +62,13 @@ PUBLISHED: Mapping[str, Exposure] = {
     ),
     "neurolm": Exposure(
         status="partly",
-        corpora=dict.fromkeys(("tuab", "tuev", "tusl", "seed", "hmc", "eegmat"), _TRAIN),
-        source="NeuroLM paper: instruction tuning, its Workload set is eegmat; the list of its "
-        "pre-training was not read",
+        corpora={
+            **dict.fromkeys(("tuab", "tuev", "tusl", "seed", "hmc", "eegmat"), _TRAIN),
+            **dict.fromkeys(("seed-iv", "siena", "grasp-and-lift"), _SIGNALS),
+        },
+        source="NeuroLM paper: instruction tuning, its Workload set is eegmat; pre-training by "
+        "secondary notes: the TUH corpus, the SEED series, Siena, Grasp-and-Lift, motor-imagery sets "
+        "not named; the list itself was not read",
     ),
 }
 """Published models by the beginning of their name, from ``systems.md`` 1-3; data of theirs that the

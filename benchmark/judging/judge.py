@@ -198,7 +198,7 @@ def judge(
     BenchmarkError
         If the judge's family wrote the text, or there is nothing to judge that may leave.
     TeacherError
-        As the gateway raises it: no key, spend cap, gated corpus.
+        As the gateway raises it: no key, spend cap, every item of a gated corpus.
     """
     if not answers or n_repeats < 1:
         raise BenchmarkError(
@@ -208,7 +208,8 @@ def judge(
     family = assert_other_family(gateway.teacher_id, writers, families)
     how = rubric(name)
     n_asked = len(answers)
-    answers = _may_be_judged(answers)
+    free = [a for a in answers if gateway.is_inside or not a.is_gated]
+    answers = _may_be_judged(free or answers)
     by_id = {a.item_id: a for a in answers}
     made = planted({a.item_id: a.reference for a in answers}, seed=seed)
     pairs = tuple(pair for pair in made if not why_not_judged(pair.false))

@@ -49,7 +49,9 @@ class JudgeSummary(_Strict):
     prompt_hash: str
     n_repeats: int
     n_dropped: int = Field(description="replies that never fitted; left out and counted")
-    n_held_back: int = Field(default=0, description="items with a text that may not be sent")
+    n_held_back: int = Field(
+        default=0, description="items of gated corpora or with a text that may not be sent"
+    )
     cost_usd: float
     rows: tuple[AxisScore, ...]
     planted: tuple[PlantedScore, ...]

@@ -2,47 +2,56 @@
 
 A run is a folder that ``reports/report.py`` wrote with its answers. Tasks are compared only where the hash
 over items, prompts and targets is the same; what is set aside says why. Differences are paired by
-item and resampled by subject (``evaluation.md`` 6.9); every metric stands for itself, and Holm's
-correction runs over the tasks of the comparison.
+item and resampled by subject (``evaluation.md`` 6.9); a classification task is tested on balanced
+accuracy, its primary metric, every other task on the mean score of its answers. Metrics stand for
+themselves, and Holm's correction runs over the tasks of the comparison.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 
 from benchmark.asking.exchange import read_answers
 from benchmark.errors import BenchmarkError
 from benchmark.reports.result import DISCLAIMER, Result
+from benchmark.scores.classification import balanced_gap, right_option
 from benchmark.scores.intervals import (
     LEVEL,
+    Floats,
     Interval,
+    holm,
+    mcnemar_p,
     mean_interval,
     sign_permutation_p,
-    subject_totals,
+    wilcoxon_p,
 )
+from benchmark.scores.metrics import METRICS, choice_sums, recall_mean
 from benchmark.scores.scoring import BASELINES
 from benchmark.tasks.registry import unknown
 from benchmark.tasks.task import TASKS, Row
 
 ANSWERS_FILE = "answers.parquet"
 RESULT_FILE = "result.json"
+REFERENCES_FILE = "references.json"
+BALANCED = "balanced_accuracy"
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as read back: its result and its graded answers."""
+    """A run as read back: its result, its graded answers, right options of classification items."""
 
     name: str
     result: Result
     answers: tuple[Row, ...]
+    references: Mapping[str, str] = field(default_factory=dict)
 
     def models(self) -> tuple[str, ...]:
         """Return the models under test, baselines left out."""
@@ -56,19 +65,21 @@ class PairedTest:
     Parameters
     ----------
     task, metric
-        What was scored; ``score`` of the graded answers, x100 for texts.
+        What was scored: balanced accuracy of classification tasks, else ``score`` of the graded
+        answers, x100 for texts.
     value_a, value_b
-        Means over items.
+        Of the items both were asked.
     gap
-        Mean difference with its interval clustered by subject.
+        B minus A with its interval clustered by subject.
     p_permutation
         Two-sided, signs flipped by subject.
     p_holm
         The same, corrected over the tasks of the comparison.
     p_wilcoxon
-        Signed ranks of subject means; None with fewer than two subjects that differ.
+        Signed ranks of subject means, items weighted by class for balanced accuracy; None with fewer
+        than two subjects that differ.
     p_mcnemar
-        Exact, only for choices with one item per subject; else None, since items of a subject are
+        Exact, only for accuracy with one item per subject; else None, since items of a subject are
         not independent.
     n_items, n_unparsed_a, n_unparsed_b
         Items both were asked, and unread answers, which count as wrong.
@@ -92,6 +103,11 @@ class PairedTest:
     n_unparsed_b: int
     n_left_out: int
     verdict: str
+
+    @property
+    def scale(self) -> float:
+        """What values are shown times: shares as per cent."""
+        return 100.0 if METRICS[self.metric].unit == "share" else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +154,25 @@ def read_run(folder: Path) -> Run:
             f"{str(folder)!r} has no {ANSWERS_FILE}; a comparison is paired by item, so write the "
             "leaderboard again with its answers"
         )
-    return Run(folder.name, result, tuple(read_answers(folder / ANSWERS_FILE)))
+    file = folder / REFERENCES_FILE
+    references = json.loads(file.read_bytes()) if file.is_file() else {}
+    return Run(folder.name, result, tuple(read_answers(folder / ANSWERS_FILE)), references)
+
+
+def references_of(items: Mapping[str, Sequence[Row]]) -> dict[str, str]:
+    """Return the right option of every item of the tasks whose primary metric is balanced accuracy.
+
+    Parameters
+    ----------
+    items
+        Rows of table ``benchmark_items`` by task.
+    """
+    return {
+        row["item_id"]: right_option(row)
+        for name in sorted(items)
+        if TASKS[name].primary_metric == BALANCED
+        for row in items[name]
+    }
 
 
 def compare_runs(
@@ -173,7 +207,7 @@ def compare_runs(
         if cause:
             set_aside[task] = cause
         else:
-            tests.append(_paired(task, *said, seed))
+            tests.append(_paired(task, *said, {**a.references, **b.references}, seed))
     return Comparison(
         a.name, b.name, first, second, _corrected(tests), set_aside, _differences(a, b)
     )
@@ -240,22 +274,40 @@ def _cause(a: Run, b: Run, task: str, said_a: Mapping[str, Row], said_b: Mapping
         return "not the same items were answered"
     if any(r["score"] is None for said in (said_a, said_b) for r in said.values()):
         return "no score per item, such as boxes; compare the intervals of the two reports"
+    if _is_balanced(task) and not common <= {*a.references, *b.references}:
+        return (
+            f"neither run has {REFERENCES_FILE} with its right options; write a leaderboard again"
+        )
     return ""
 
 
-def _paired(task: str, a: Mapping[str, Row], b: Mapping[str, Row], seed: int) -> PairedTest:
+def _is_balanced(task: str) -> bool:
+    return task in TASKS and TASKS[task].primary_metric == BALANCED
+
+
+def _paired(
+    task: str, a: Mapping[str, Row], b: Mapping[str, Row], references: Mapping[str, str], seed: int
+) -> PairedTest:
     ids = sorted(a.keys() & b.keys())
     subjects = [a[i]["subject_id"] for i in ids]
     of_a, of_b = ([float(side[i]["score"]) for i in ids] for side in (a, b))
-    gaps = [y - x for x, y in zip(of_a, of_b, strict=True)]
-    kind = TASKS[task].kind if task in TASKS else "text"
-    is_single = kind == "choice" and len(set(subjects)) == len(ids)
+    if _is_balanced(task):
+        metric, own = BALANCED, [references[i] for i in ids]
+        sums = [_sums_of(own, hits) for hits in (of_a, of_b)]
+        value_a, value_b = (float(recall_mean(s.sum(axis=0, keepdims=True))[0]) for s in sums)
+        gap, gaps = balanced_gap(subjects, own, sums[1], sums[0], seed=seed)
+    else:
+        metric = "accuracy" if task in TASKS and TASKS[task].kind == "choice" else "rouge1"
+        value_a, value_b = sum(of_a) / len(ids), sum(of_b) / len(ids)
+        gaps = [y - x for x, y in zip(of_a, of_b, strict=True)]
+        gap = mean_interval(subjects, gaps, seed=seed)
+    is_single = metric == "accuracy" and len(set(subjects)) == len(ids)
     return PairedTest(
         task=task,
-        metric="accuracy" if kind == "choice" else "rouge1",
-        value_a=sum(of_a) / len(ids),
-        value_b=sum(of_b) / len(ids),
-        gap=mean_interval(subjects, gaps, seed=seed),
+        metric=metric,
+        value_a=value_a,
+        value_b=value_b,
+        gap=gap,
         p_permutation=sign_permutation_p(subjects, gaps, seed=seed),
         p_holm=math.nan,
         p_wilcoxon=wilcoxon_p(subjects, gaps),
@@ -268,35 +320,11 @@ def _paired(task: str, a: Mapping[str, Row], b: Mapping[str, Row], seed: int) ->
     )
 
 
-def wilcoxon_p(subjects: Sequence[str], gaps: Sequence[float]) -> float | None:
-    """Return the two-sided p of Wilcoxon's signed ranks over subject means."""
-    pairs = np.column_stack([np.asarray(gaps, dtype=np.float64), np.ones(len(gaps))])
-    _, totals = subject_totals(subjects, pairs)
-    means = totals[:, 0] / totals[:, 1]
-    if np.count_nonzero(means) < 2:
-        return None
-    from scipy.stats import wilcoxon
-
-    return float(wilcoxon(means).pvalue)
-
-
-def mcnemar_p(gaps: Sequence[float]) -> float:
-    """Return the exact two-sided p of McNemar's test from differences of 0, 1 and -1."""
-    wins, losses = sum(g > 0 for g in gaps), sum(g < 0 for g in gaps)
-    n = wins + losses
-    tail = sum(math.comb(n, k) for k in range(min(wins, losses) + 1)) / 2**n
-    return min(1.0, 2 * tail)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p values corrected by Holm (1979) over their family, in the same order."""
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    corrected = [0.0] * len(p_values)
-    worst = 0.0
-    for rank, i in enumerate(order):
-        worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[i]))
-        corrected[i] = worst
-    return corrected
+def _sums_of(reference: Sequence[str], hits: Sequence[float]) -> Floats:
+    # recall asks only whether the right option was chosen
+    return choice_sums(
+        reference, [r if hit else "" for r, hit in zip(reference, hits, strict=True)]
+    )
 
 
 def _corrected(tests: Sequence[PairedTest]) -> tuple[PairedTest, ...]:
@@ -347,8 +375,7 @@ def comparison_markdown(found: Comparison) -> str:
 
 
 def _line(t: PairedTest) -> str:
-    scale = 100.0 if t.metric == "accuracy" else 1.0
-    low, high = t.gap.low, t.gap.high
+    scale, low, high = t.scale, t.gap.low, t.gap.high
     between = "none" if low is None or high is None else f"{scale * low:.1f} to {scale * high:.1f}"
     weak = ", weak interval" if t.gap.is_weak else ""
     weak += f", {t.n_left_out} items asked of one alone" if t.n_left_out else ""

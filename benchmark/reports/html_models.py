@@ -89,7 +89,7 @@ def models_part(comparisons: Sequence[Comparison]) -> str:
     )
     parts = [f"<p>{text(said)}</p>"]
     rows = [(c.model_a, c.model_b, *_cells(t)) for c in comparisons for t in c.tests]
-    columns = ("A", "B", "task", "metric", "mean of A", "mean of B", "difference", "95 % interval",
+    columns = ("A", "B", "task", "metric", "value of A", "value of B", "difference", "95 % interval",
                "p", "p Holm", "items", "subjects", "verdict")  # fmt: skip
     if rows:
         parts.append(table(columns, rows))
@@ -108,8 +108,7 @@ def models_part(comparisons: Sequence[Comparison]) -> str:
 
 
 def _cells(t: PairedTest) -> tuple[object, ...]:
-    scale = 100.0 if t.metric == "accuracy" else 1.0
-    low, high = t.gap.low, t.gap.high
+    scale, low, high = t.scale, t.gap.low, t.gap.high
     between = "none" if low is None or high is None else f"{scale * low:.1f} to {scale * high:.1f}"
     weak = ", weak interval" if t.gap.is_weak else ""
     left_out = f", {t.n_left_out} items asked of one alone" if t.n_left_out else ""

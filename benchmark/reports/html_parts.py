@@ -20,7 +20,7 @@ PAGE_WIDTH_PX = 1000
 _TEXT_COLUMNS = frozenset({"question", "reference", "answer", "note"})
 _NUMBER_COLUMNS = frozenset(
     {"value", "95 % interval", "items", "subjects", "unparsed", "score", "mean",
-     "spread over repeats", "earlier", "now", "difference", "mean of A", "mean of B", "p", "p Holm"}
+     "spread over repeats", "earlier", "now", "difference", "value of A", "value of B", "p", "p Holm"}
 )  # fmt: skip
 
 

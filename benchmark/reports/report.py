@@ -8,6 +8,7 @@ from ``scores/scoring.py`` and ``scores/detection_scores.py``; the keys of the r
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from benchmark.asking.exchange import write_answers, write_bytes
 from benchmark.asking.exposure import Exposure
 from benchmark.errors import BenchmarkError
 from benchmark.judging.summary import JudgeSummary
-from benchmark.reports.compare import ANSWERS_FILE
+from benchmark.reports.compare import ANSWERS_FILE, REFERENCES_FILE, references_of
 from benchmark.reports.markdown_models import exposure_lines, group_lines, judged_lines
 from benchmark.reports.plots import Bar, interval_plot
 from benchmark.reports.result import DISCLAIMER, Result, ScoreResult, TaskResult, make_result
@@ -106,6 +107,8 @@ def write_report(
         order = sorted(answers, key=lambda r: (r["task"], r["model"], r["control"], r["item_id"]))
         once = {(r["item_id"], r["model"], r["control"]): r for r in order}
         write_answers(folder / ANSWERS_FILE, list(once.values()))
+        right = json.dumps(references_of(items), sort_keys=True)
+        write_bytes(folder / REFERENCES_FILE, right.encode())
     write_bytes(folder / "result.json", result.to_json().encode())
     write_bytes(folder / "leaderboard.md", markdown.encode())
     paths = {name: folder / name for name in plots}

@@ -18,6 +18,7 @@ from benchmark.scores.control_rows import control_rows
 from benchmark.scores.event_scores import seizure_rows
 from benchmark.scores.intervals import (
     Floats,
+    Interval,
     cluster_interval,
     ratio,
     sign_permutation_p,
@@ -82,7 +83,8 @@ def option_said(said: Mapping[str, Row], item: Row) -> str:
     return item["options"][LETTERS.index(letter)] if letter else ""
 
 
-def _right(item: Row) -> str:
+def right_option(item: Row) -> str:
+    """Return the text of the right option of a choice."""
     option: str = item["options"][LETTERS.index(item["answer"])]
     return option
 
@@ -97,7 +99,7 @@ def _balanced_row(
     make: Maker, items: Sequence[Row], said: Mapping[str, Row], seed: int
 ) -> dict[str, Any]:
     subjects = [i["subject_id"] for i in items]
-    reference = [_right(i) for i in items]
+    reference = [right_option(i) for i in items]
     predicted = [option_said(said, i) for i in items]
     interval = choice_interval(recall_mean, subjects, reference, predicted, seed=seed)
     chance = 1 / len(items[0]["options"])
@@ -119,8 +121,8 @@ def _balanced_row(
 def _class_rows(make: Maker, items: Sequence[Row], right: Sequence[float], seed: int) -> Table:
     """Return the recall of every class."""
     rows = []
-    for name in sorted(set(map(_right, items))):
-        chosen = [n for n, item in enumerate(items) if _right(item) == name]
+    for name in sorted(set(map(right_option, items))):
+        chosen = [n for n, item in enumerate(items) if right_option(item) == name]
         part = [items[n] for n in chosen]
         pairs = np.array([[right[n], 1.0] for n in chosen])
         _, totals = subject_totals([i["subject_id"] for i in part], pairs)
@@ -142,7 +144,7 @@ def _precision_rows(
     shares = [
         probabilities(p)[i["options"].index(positive)] for p, i in zip(logprobs, items, strict=True)
     ]
-    is_true = [_right(i) == positive for i in items]
+    is_true = [right_option(i) == positive for i in items]
     subjects = [i["subject_id"] for i in items]
     interval = average_precision_interval(subjects, is_true, shares, seed=seed)
     share = sum(is_true) / len(items)
@@ -173,7 +175,7 @@ def _part_rows(make: Maker, items: Sequence[Row], said: Mapping[str, Row], seed:
     for name in sorted({part for item in items for part in item["parts"]}):
         part = [item for item in items if name in item["parts"]]
         rows += _agreement_rows(
-            make, name, [i["subject_id"] for i in part], [_right(i) for i in part],
+            make, name, [i["subject_id"] for i in part], [right_option(i) for i in part],
             [option_said(said, i) for i in part],
             "items of that published part that are test subjects here too", part, seed,
         )  # fmt: skip
@@ -191,7 +193,7 @@ def _vote_rows(
         return []
     voted = list(groups.values())
     return _agreement_rows(
-        make, suffix, [pages[0]["subject_id"] for pages in voted], [_right(p[0]) for p in voted],
+        make, suffix, [pages[0]["subject_id"] for pages in voted], [right_option(p[0]) for p in voted],
         [vote(pages, said) for pages in voted],
         f"majority of {len(voted)} groups; ties by summed log-probability, then none",
         [item for pages in voted for item in pages], seed,
@@ -228,8 +230,7 @@ def _differences(
 ) -> Table:
     """Compare each model's balanced accuracy with its controls and the baselines, item by item."""
     subjects = [i["subject_id"] for i in items]
-    reference = [_right(i) for i in items]
-    weights = _weights(reference)
+    reference = [right_option(i) for i in items]
     sums = {
         key: choice_sums(reference, [option_said(said, i) for i in items])
         for key, said in runs.items()
@@ -242,16 +243,37 @@ def _differences(
         others |= {b: sums[b, "none"] for b in BASELINES if (b, "none") in runs}
         make = row_maker(task, (model, control), items, None)
         for name, other in others.items():
-            own = sums[model, control]
-            both = np.stack([own, other], axis=1)
-            _, totals = subject_totals(subjects, both)
-            gap = cluster_interval(totals, _gap, seed=seed)
-            paired = weights * (own[:, 0].sum(axis=1) - other[:, 0].sum(axis=1))
-            p = sign_permutation_p(subjects, paired.tolist(), seed=seed)
+            gap, added = balanced_gap(subjects, reference, sums[model, control], other, seed=seed)
+            p = sign_permutation_p(subjects, added, seed=seed)
             words = ("no difference is shown", "higher", "lower")
             note = f"{verdict(gap, 0.0, p, words)} (paired by item, {p_words(p)})"
             rows.append(make(f"balanced_accuracy-{name}", gap, note))
     return rows
+
+
+def balanced_gap(
+    subjects: Sequence[str], reference: Sequence[str], one: Floats, other: Floats, *, seed: int
+) -> tuple[Interval, list[float]]:
+    """Return the balanced accuracy of one side minus that of the other over the same items.
+
+    Parameters
+    ----------
+    subjects, reference
+        Subject and right option of each item.
+    one, other
+        Sums of either side as :func:`benchmark.scores.metrics.choice_sums` makes them.
+    seed
+        Of the bootstrap over subjects.
+
+    Returns
+    -------
+    tuple
+        The difference with its interval, and what each item adds to it: their mean is the
+        difference, so their signs can be flipped by subject.
+    """
+    _, totals = subject_totals(subjects, np.stack([one, other], axis=1))
+    added = _weights(reference) * (one[:, 0].sum(axis=1) - other[:, 0].sum(axis=1))
+    return cluster_interval(totals, _gap, seed=seed), added.tolist()
 
 
 def _gap(sums: Floats) -> Floats:

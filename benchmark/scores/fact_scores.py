@@ -38,7 +38,11 @@ def _part(part: str, whole: str) -> Callable[[Floats], Floats]:
 
 def _f1(sums: Floats) -> Floats:
     precision, recall = _part("credit", "checkable")(sums), _part("told", "must")(sums)
-    return ratio(np.column_stack([2 * precision * recall, precision + recall]))
+    # void only where nothing had to be said: an answer without a true claim has 0, silence as well
+    told = np.nan_to_num(precision)
+    both = told + recall
+    f1: Floats = 2 * told * recall / np.where(both == 0, 1.0, both)
+    return f1
 
 
 FACT_PARTS: dict[str, Callable[[Floats], Floats]] = {

@@ -1,4 +1,4 @@
-"""Intervals and tests that resample subjects: cluster bootstrap, Wilson, sign permutation.
+"""Intervals and paired tests: cluster bootstrap, Wilson, sign permutation, signed ranks, McNemar, Holm.
 
 The unit of resampling is the subject, because items of one person are not independent
 (``evaluation.md`` 6.9). Subjects are sorted by id before anything random happens, so the order of
@@ -174,3 +174,34 @@ def sign_permutation_p(
     if n_subjects <= EXACT_UP_TO_SUBJECTS:
         return n_as_large / len(signs)
     return (n_as_large + 1) / (len(signs) + 1)
+
+
+def wilcoxon_p(subjects: Sequence[str], gaps: Sequence[float]) -> float | None:
+    """Return the two-sided p of Wilcoxon's signed ranks over subject means."""
+    pairs = np.column_stack([np.asarray(gaps, dtype=np.float64), np.ones(len(gaps))])
+    _, totals = subject_totals(subjects, pairs)
+    means = totals[:, 0] / totals[:, 1]
+    if np.count_nonzero(means) < 2:
+        return None
+    from scipy.stats import wilcoxon
+
+    return float(wilcoxon(means).pvalue)
+
+
+def mcnemar_p(gaps: Sequence[float]) -> float:
+    """Return the exact two-sided p of McNemar's test from differences of 0, 1 and -1."""
+    wins, losses = sum(g > 0 for g in gaps), sum(g < 0 for g in gaps)
+    n = wins + losses
+    tail = sum(math.comb(n, k) for k in range(min(wins, losses) + 1)) / 2**n
+    return min(1.0, 2 * tail)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p values corrected by Holm (1979) over their family, in the same order."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    corrected = [0.0] * len(p_values)
+    worst = 0.0
+    for rank, i in enumerate(order):
+        worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[i]))
+        corrected[i] = worst
+    return corrected

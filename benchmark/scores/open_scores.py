@@ -90,8 +90,11 @@ def score_narratives(
     found: dict[tuple[str, str], list[float]] = {}
     for key, said in by_run(answers).items():
         make = row_maker(task, key, items, said)
+        texts = [str(said_of(said, i, "answer", "")) for i in items]
+        # nothing said is wrong, also of a page whose template fills no slot
         found[key] = [
-            slot_f1(i["slots"], text_slots(str(said_of(said, i, "answer", "")))) for i in items
+            slot_f1(i["slots"], text_slots(text)) if text else 0.0
+            for i, text in zip(items, texts, strict=True)
         ]
         interval = mean_interval(subjects, found[key], seed=seed)
         rows.append(make(NARRATOR_METRIC, interval, SLOT_NOTE))

@@ -20,6 +20,7 @@ from typing import Any
 import polars as pl
 
 from benchmark.asking.answers import LETTERS
+from benchmark.asking.controls import KIND_CONTROLS
 from benchmark.scores.narrator_slots import template_slots
 from benchmark.scores.open_scores import (
     score_narratives,
@@ -41,7 +42,6 @@ from benchmark.tasks.task import Row, Task
 FAMILY = "open"
 TEXTS = ("descriptions", "teacher_questions", "dialogues")
 """Tables a page must have an accepted row of."""
-CONTROLS = ("none", "text_only", "blank", "noise", "shuffled", "other_subject", "mirrored")
 MAX_PAGES = 510
 """Pages asked about by default: 30 for each sub-category where there are so many. The published bench
 has 90, which leaves +-8 points; ``evaluation.md`` 3 asks for 500 (:data:`MAX_PAGES` a multiple of 17)."""
@@ -189,7 +189,7 @@ OPEN_DESCRIPTION = Task(
     max_new_tokens=512,
     default_cap=MAX_PAGES,
     primary_metric="rouge1",
-    controls=CONTROLS,
+    controls=KIND_CONTROLS["text"],
     build=description_items,
     score=score_open_text,
     about=(*_ABOUT, "ROUGE-1 is the published metric; it rewards style, so read it last."),
@@ -208,7 +208,7 @@ OPEN_MCQ = Task(
     max_new_tokens=32,
     default_cap=MAX_PAGES,
     primary_metric="accuracy",
-    controls=CONTROLS,
+    controls=KIND_CONTROLS["choice"],
     build=question_items,
     score=score_open_choice,
     about=_ABOUT,
@@ -227,7 +227,7 @@ OPEN_DIALOGUE = Task(
     max_new_tokens=256,
     default_cap=MAX_PAGES,
     primary_metric="rouge1",
-    controls=CONTROLS,
+    controls=KIND_CONTROLS["text"],
     build=dialogue_items,
     score=score_open_text,
     about=(
@@ -252,7 +252,7 @@ OPEN_BOXES = Task(
     max_new_tokens=1024,
     default_cap=MAX_PAGES,
     primary_metric="map50",
-    controls=("none", "shuffled"),
+    controls=KIND_CONTROLS["boxes"],
     build=bench_boxes,
     score=score_open_boxes,
     about=_ABOUT,
@@ -271,7 +271,7 @@ NARRATIVE = Task(
     max_new_tokens=512,
     default_cap=MAX_PAGES,
     primary_metric="narrator_slot_f1",
-    controls=CONTROLS,
+    controls=KIND_CONTROLS["text"],
     build=narrative_items,
     score=score_narratives,
     about=(

@@ -136,7 +136,7 @@ class Protocol(_Strict):
     has_event_scores
         Answers :attr:`LabelRule.present` are also scored as events; needs ``stretches``.
     is_zero_shot
-        The published systems never trained on this corpus.
+        NeuroNarrator never trained on this corpus; others may have seen its signals.
     cap
         Pages asked when the caller names no other number.
     option_seed
@@ -207,7 +207,10 @@ class Protocol(_Strict):
             )
         shown = [*told, f"Here: {self.ours}"]
         if self.is_zero_shot:
-            shown.append("Zero-shot in the published systems: see which corpora a model has seen.")
+            shown.append(
+                "Zero-shot for NeuroNarrator, not for every published system: see which corpora a "
+                "model has seen."
+            )
         return (*shown, self.caution) if self.caution else tuple(shown)
 
 

@@ -70,7 +70,8 @@ class Task:
     corpora
         Corpora the items come from, whatever the release; empty for those of the release.
     is_zero_shot
-        No published system trained on these corpora, so everybody may be asked about.
+        NeuroNarrator never trained on these corpora, and everybody may be asked about where the model
+        asked did not either.
     digest
         Hash of the protocol of a classification task.
     about

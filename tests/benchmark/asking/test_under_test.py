@@ -17,6 +17,7 @@ from benchmark.asking.under_test import (
     read_model,
 )
 from benchmark.errors import BenchmarkError
+from benchmark.tasks.task import TASKS
 from dagster_project.corpora.registry import corpora
 
 SERVER: dict[str, Any] = {
@@ -112,6 +113,11 @@ def test_a_mark_names_the_corpora_trained_on(exposure: Exposure | None, expected
 )
 def test_published_models_by_name(name: str, status: str) -> None:
     assert published(name).status == status
+
+
+def test_signals_seen_in_pre_training_are_no_zero_shot() -> None:
+    assert mark(published("NeuroLM-B"), TASKS["siena"].corpora) == "trained on siena"
+    assert mark(published("NeuroNarrator"), TASKS["siena"].corpora).startswith("none of these")
 
 
 def test_the_table_names_registered_corpora() -> None:

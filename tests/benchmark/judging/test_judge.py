@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +207,16 @@ def test_gated_rows_are_refused_before_anything_is_sent() -> None:
         with pytest.raises(TeacherRefusedError, match="gated"):
             judge(gateway, answers_of(3, is_gated=True), model="tiny", writers=WRITERS)
         assert server.counts()["arrived"] == 0
+
+
+def test_gated_rows_among_others_are_held_back_and_counted() -> None:
+    open_ = answers_of(3)
+    gated = [replace(a, item_id=f"g-{a.item_id}", question="Gated?", is_gated=True) for a in open_]
+    with CarefulServer() as server, gateway_to(server) as gateway:
+        found = judge(gateway, [*open_, *gated], model="tiny", writers=WRITERS)
+        alone = judge(gateway, open_, model="tiny", writers=WRITERS)
+    assert (found.n_held_back, alone.n_held_back) == (3, 0)
+    assert found.rows == alone.rows
 
 
 @pytest.mark.parametrize(

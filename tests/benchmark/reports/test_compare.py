@@ -15,12 +15,19 @@ from benchmark.asking.answers import Item, Reply, answer_row
 from benchmark.asking.ask import ask_without_pages, grade
 from benchmark.asking.models import Majority
 from benchmark.errors import BenchmarkError
-from benchmark.reports.compare import compare_runs, comparison_markdown, holm, mcnemar_p, read_run
+from benchmark.reports.compare import (
+    REFERENCES_FILE,
+    compare_runs,
+    comparison_markdown,
+    read_run,
+)
 from benchmark.reports.report import write_report
 from benchmark.scores.bench import bench_scoring
+from benchmark.scores.intervals import holm, mcnemar_p
 from benchmark.scores.scoring import score
 from benchmark.tasks.task import TASKS
 from dagster_project.cli import main
+from tests.benchmark.scores.test_classification_scores import STAGES, answer, item
 
 Rows = Callable[[str], list[dict[str, Any]]]
 Said = Callable[[dict[str, Any]], str]
@@ -91,6 +98,50 @@ def test_two_models_alike_show_no_difference(rows_of: Rows, tmp_path: Path) -> N
     assert [(t.gap.value, t.p_holm, t.verdict) for t in found.tests] == [
         (0.0, 1.0, "no difference is shown")
     ]
+
+
+def _stages(folder: Path, said: Callable[[str], str]) -> Path:
+    """A run over pages of sleep, most of them awake, answered by stage."""
+    right = ["Wake"] * 60 + [stage for stage in STAGES[1:] for _ in range(5)]
+    items = [item(n, stage, subject=f"s{n % 16:02}") for n, stage in enumerate(right)]
+    answers = [answer(i, said(stage)) for i, stage in zip(items, right, strict=True)]
+    task = TASKS["hmc"]
+    graded = grade(task, items, answers)
+    write_report(folder, score(task, items, answers), {"hmc": items}, answers=graded)
+    return folder
+
+
+def test_classification_is_compared_on_balanced_accuracy_not_on_accuracy(tmp_path: Path) -> None:
+    # always "Wake" is right on 60 of 80 pages and on one class of five; the other model on the rest
+    lazy = read_run(_stages(tmp_path / "lazy", lambda _: "Wake"))
+    keen = read_run(_stages(tmp_path / "keen", lambda stage: "" if stage == "Wake" else stage))
+    (found,) = compare_runs(lazy, keen).tests
+    assert (found.metric, found.n_items) == ("balanced_accuracy", 80)
+    assert found.value_a == pytest.approx(0.2)
+    assert found.value_b == pytest.approx(0.8)
+    assert found.gap.value == pytest.approx(0.6)
+    assert found.gap.low is not None
+    assert found.gap.low > 0
+    assert (found.verdict, found.n_unparsed_b, found.p_mcnemar) == ("B is higher", 60, None)
+    scored = {
+        run.name: next(s.value for s in run.result.scores if s.metric == "balanced_accuracy")
+        for run in (lazy, keen)
+    }
+    assert scored == pytest.approx({"lazy": found.value_a, "keen": found.value_b})
+    assert "| hmc | balanced_accuracy | 20.0 | 80.0 | +60.0 |" in comparison_markdown(
+        compare_runs(lazy, keen)
+    )
+
+
+def test_balanced_accuracy_without_right_options_is_not_compared(tmp_path: Path) -> None:
+    folders = [_stages(tmp_path / "a", lambda _: "Wake"), _stages(tmp_path / "b", lambda s: s)]
+    (folders[0] / REFERENCES_FILE).unlink()
+    one_side = compare_runs(*map(read_run, folders))
+    assert [t.task for t in one_side.tests] == ["hmc"], "the same items have the same right options"
+    (folders[1] / REFERENCES_FILE).unlink()
+    aside = compare_runs(*map(read_run, folders))
+    assert aside.tests == ()
+    assert "right options" in aside.set_aside["hmc"]
 
 
 @pytest.mark.parametrize("fault", ["no folder", "no answers", "broken", "unknown", "same"])

@@ -6,6 +6,7 @@ import math
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmark.asking.answers import Item, Reply, answer_row
@@ -90,12 +91,26 @@ def test_another_pages_report_is_less_true(
         assert other[metric]["value"] < own[metric]["value"]
 
 
-def test_silence_is_neither_true_nor_false(
+def test_silence_is_neither_true_nor_false_and_earns_nothing(
     items: list[dict[str, Any]], pages: list[PageFacts]
 ) -> None:
     found = _values(items, pages, [""] * len(items))
     assert math.isnan(found["fact_precision"]["value"])
     assert found["fact_recall"]["value"] == found["slot_recall"]["value"] == 0.0
+    assert [found["fact_f1"][column] for column in ("value", "ci_low", "ci_high")] == [0.0] * 3
+    assert found["fact_f1"]["n_unparsed"] == len(items)
+
+
+@pytest.mark.parametrize(
+    ("credit", "checkable", "must", "told", "expected"),
+    [(3, 4, 4, 2, 0.6), (0, 5, 4, 0, 0.0), (0, 0, 4, 0, 0.0), (0, 0, 0, 0, math.nan)],
+    ids=["some true", "none true", "nothing said", "nothing to say"],
+)
+def test_f1_is_void_only_where_nothing_had_to_be_said(
+    credit: float, checkable: float, must: float, told: float, expected: float
+) -> None:
+    sums = np.array([[credit, checkable, 0, 0, 0, checkable, 0, 0, must, told, 0, 0]])
+    assert FACT_PARTS["fact_f1"](sums)[0] == pytest.approx(expected, nan_ok=True)
 
 
 def test_what_was_not_computed_is_said(items: list[dict[str, Any]]) -> None:

@@ -117,3 +117,11 @@ def test_a_narrative_is_scored_by_slots_words_and_a_row_for_the_missing_encoder(
     assert rows["none", "rougeL"]["value"] == pytest.approx(100.0)
     assert math.isnan(rows["none", "bertscore_f1"]["value"])
     assert "no encoder folder" in rows["none", "bertscore_f1"]["note"]
+
+
+def test_an_answer_that_says_nothing_is_wrong_where_the_template_fills_no_slot() -> None:
+    asked = [row | {"slots": []} for row in items()]
+    said = [answer_row("text", Item.from_row(row), Reply(" "), "m", "none") for row in asked]
+    rows = {r["metric"]: r for r in score(TASKS["narrative"], asked, said)}
+    assert rows["narrator_slot_f1"]["value"] == 0.0
+    assert rows["narrator_slot_f1"]["n_unparsed"] == len(asked)

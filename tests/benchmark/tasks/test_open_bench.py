@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from benchmark.asking.answers import Item, Reply, answer_row
+from benchmark.asking.controls import KIND_CONTROLS
 from benchmark.scores.scoring import score
 from benchmark.tasks.items import ItemSet, Sources, build_items
 from benchmark.tasks.open_bench import MAX_PAGES, TEXTS
@@ -224,3 +225,8 @@ def test_prompts_are_phrasings_the_dataset_trains_on() -> None:
     phrasings, _ = user_prompts()
     assert TASKS["open_description"].prompt in phrasings["descriptions"]
     assert TASKS["narrative"].prompt in phrasings["narratives"]
+
+
+@pytest.mark.parametrize("task", ["open_description", "open_mcq", "open_dialogue", "open_boxes"])
+def test_every_control_of_its_kind_stands_beside_a_score(task: str) -> None:
+    assert TASKS[task].controls == KIND_CONTROLS[TASKS[task].kind]
