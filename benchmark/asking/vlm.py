@@ -124,14 +124,21 @@ class TransformersVlm:
             for text, item, row in zip(texts, items, logprobs, strict=True)
         ]
 
-    def _inputs(self, items: Sequence[Item], pages: Sequence[bytes | None]) -> Any:
+    def _inputs(
+        self,
+        items: Sequence[Item],
+        pages: Sequence[bytes | None],
+        answers: Sequence[str] | None = None,
+    ) -> Any:
+        """Return what the model is given, padded on the left; ``answers`` follow the prompts."""
         texts = [
             self._processor.apply_chat_template(
                 _turns(item.prompt, has_page=page is not None),
                 tokenize=False,
                 add_generation_prompt=True,
             )
-            for item, page in zip(items, pages, strict=True)
+            + answer
+            for item, page, answer in zip(items, pages, answers or [""] * len(items), strict=True)
         ]
         pictures = [_open(page) for page in pages if page is not None]
         return self._processor(

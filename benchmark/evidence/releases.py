@@ -18,18 +18,14 @@ from prompts.releases.recipe import Kind, Mixture, Recipe
 from prompts.releases.rows import ShardTables
 
 _ALL = 10**9
-_SHARES: Mapping[Kind, int] = {"dialogues": 94_000, "questions": 100_000, "captions": 50_000}
-"""CerebraGloss' stage 2 without its general half: teacher texts, rule questions, rule captions."""
-
-RELEASES: Mapping[str, Mapping[Kind, int]] = {
-    "evidence-stage0": {"dialogues": _ALL, "questions": _ALL},
-    "evidence-stage1": {"captions": _ALL},
-    "evidence-stage2": _SHARES,
-    "evidence-stage2-no-teacher": {k: n for k, n in _SHARES.items() if k != "dialogues"},
-    "evidence-stage2-no-captions": {k: n for k, n in _SHARES.items() if k != "captions"},
+RELEASES: Mapping[str, tuple[Kind, ...]] = {
+    "evidence-stage0": ("dialogues",),
+    "evidence-stage1": ("captions",),
+    "evidence-stage2": ("dialogues", "questions", "captions"),
+    "evidence-stage2-no-teacher": ("questions", "captions"),
+    "evidence-stage2-no-captions": ("dialogues", "questions"),
 }
-"""Release to what it asks for; stage 2 in this ratio, the others all there is. Dialogues stand where
-a teacher's texts would."""
+"""Release to the kinds it holds, all there is of each; dialogues stand where a teacher's texts would."""
 
 _SHARD = "simulated"
 
@@ -58,15 +54,14 @@ def build_releases(material: Material, folder: Path, *, is_blank: bool = False) 
         terms={"CC0-1.0": "https://creativecommons.org/publicdomain/zero/1.0/"},
     )
     folder.mkdir(parents=True, exist_ok=True)
-    for name, wanted in RELEASES.items():
-        mixture = Mixture(**wanted)
+    for name, kinds in RELEASES.items():
+        mixture = Mixture(**{str(kind): _ALL for kind in kinds})
         recipe = Recipe(
             name=name,
             version="0.1.0",
             description="Evidence that a small model learns; simulated pages, not for other use.",
             shards=(_SHARD,),
             mixture={"train": mixture},
-            scale="exact" if _ALL in wanted.values() else "to_present",
             is_shortfall_allowed=True,
         )
         build_release(recipe, lambda shard: tables, folder / name)

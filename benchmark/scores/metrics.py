@@ -173,7 +173,7 @@ def choice_interval(
 
 _UNIT_GAP = re.compile(r"(?<=\d)(?=(?:uv2?|hz|ms|mm|s)\b)")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
-_DECIMAL = re.compile(r"(\d+)\.(\d+)")
+_DECIMAL = re.compile(r"(?<!\d)(?<!\d\.)(\d+)\.(\d+)(?!\.?\d)")
 
 
 def normalise_words(text: str) -> str:

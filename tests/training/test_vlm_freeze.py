@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,12 @@ from training.vlm.errors import ModelError, RecipeError
 from training.vlm.freeze import apply_freeze_map, component_of, freeze_table
 from training.vlm.model import Vlm
 from training.vlm.run import StageRequest, run_stage
+
+
+@pytest.fixture
+def vlm(vlm: Vlm) -> Vlm:
+    """A copy: freezing marks the tensors themselves."""
+    return replace(vlm, model=copy.deepcopy(vlm.model))
 
 
 @pytest.mark.parametrize(

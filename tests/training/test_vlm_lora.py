@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import signal
@@ -256,4 +257,4 @@ def test_wrong_lora_block_is_refused_in_a_sentence(changes: dict[str, Any], says
 def test_adapter_on_a_tied_head_is_refused(vlm: Any) -> None:
     lora = _stage(lora={"targets": {"head": ["lm_head"]}}).lora
     with pytest.raises(RecipeError, match="leave 'head' out"):
-        attach_adapters(vlm.model, lora, seed=0)
+        attach_adapters(copy.deepcopy(vlm.model), lora, seed=0)

@@ -12,6 +12,7 @@ import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.evidence.bench import (
+    LARGE,
     ON_BLANK,
     TUNED,
     TWIN,
@@ -20,7 +21,13 @@ from benchmark.evidence.bench import (
     held_out_items,
 )
 from benchmark.evidence.material import CATEGORIES, Material, draw_material
-from benchmark.evidence.picture import GROUND_GREY, SIDE_PX, amplitude_picture, blank_png
+from benchmark.evidence.picture import (
+    GROUND_GREY,
+    HEIGHT_PX,
+    WIDTH_PX,
+    amplitude_picture,
+    blank_png,
+)
 from benchmark.evidence.releases import RELEASES, build_releases
 from benchmark.evidence.report import Run, report_of
 
@@ -42,10 +49,10 @@ def test_a_picture_shows_where_and_in_which_band_activity_is() -> None:
     assert (amplitude_picture(data) == GROUND_GREY).all()
     data[0, 800:1000] = 200 * np.sin(2 * np.pi * 2 * time_s[800:1000])  # Fp1, 2 Hz, 4 to 5 s
     picture = amplitude_picture(data).astype(int) - GROUND_GREY
-    assert picture.shape == (SIDE_PX, SIDE_PX, 3)
-    assert picture[:3, 42:48, 0].min() > 50
-    assert abs(picture[3:28]).max() == 0  # no other electrode of the left half
-    assert picture[:3, 42:48, 1].max() < 20  # hardly any alpha
+    assert picture.shape == (HEIGHT_PX, WIDTH_PX, 3)
+    assert picture[[0, 2], 42:48, 0].min() > 50
+    assert abs(picture[[1, 3, *range(4, 28)]]).max() == 0  # no other electrode
+    assert picture[[0, 2], 42:48, 1].max() < 20  # hardly any alpha
 
 
 def test_held_out_people_are_asked_in_whole_blocks(material: Material) -> None:
@@ -58,7 +65,7 @@ def test_held_out_people_are_asked_in_whole_blocks(material: Material) -> None:
     for item in items:
         said = item["options"]["ABCD".index(item["answer"])]
         right.setdefault(block_of[item["item_id"]], Counter())[said] += 1
-        assert item["prompt"].count("\n") == len(item["options"]) + 1
+        assert "\n" not in item["prompt"]  # the bare question: options are put after it
     # within a block every option is right exactly once: nothing to gain without the page
     assert all(set(counts.values()) == {1} for counts in right.values())
 
@@ -111,19 +118,10 @@ def test_scores_are_those_counted_by_hand() -> None:
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(3600)
 def test_a_small_model_learns_to_read_pages_of_people_it_never_saw(tmp_path: Path) -> None:
-    """CI size asks for blinks; ``NEUROGLOSS_EVIDENCE=full`` asks for everything."""
-    is_full = os.environ.get("NEUROGLOSS_EVIDENCE") == "full"
-    settings = (
-        EvidenceSettings()
-        if is_full
-        else EvidenceSettings(
-            n_subjects=120,
-            categories=("blink",),
-            n_items=200,
-            overrides=("stage0.lr=7e-4", "stage0.max_steps=450", "stage2.max_steps=60"),
-        )
-    )
+    """The small form; ``NEUROGLOSS_EVIDENCE=full`` trains the large one with its ablations."""
+    settings = LARGE if os.environ.get("NEUROGLOSS_EVIDENCE") == "full" else EvidenceSettings()
     report = bench_evidence(tmp_path, settings)
     report.write(tmp_path)
     tuned = report.cell(TUNED)

@@ -70,6 +70,7 @@ def test_an_interval_of_classes_does_not_depend_on_order() -> None:
         ("8-13 Hz", "8-13 hz"),
         ("O1, O2", "o1, o2"),
         ("at 2.5s", "at 2p5 s"),
+        ("version 0.0.0", "version 0.0.0"),
     ],
 )
 def test_units_and_numbers_become_tokens(text: str, normal: str) -> None:
