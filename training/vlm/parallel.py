@@ -13,6 +13,7 @@ in :mod:`training.vlm.batch`.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import json
 import os
@@ -295,7 +296,7 @@ def _meet(size: int) -> Any:
             )
         torch.cuda.set_device(local)
     try:
-        found, rank, size = next(dist.rendezvous("env://", timeout=TIMEOUT))
+        found, rank, size = _rendezvous()
         # the launcher may keep its store when it starts processes again, with the old addresses
         attempt = os.environ.get(_ATTEMPT, "0")
         store = dist.PrefixStore(f"attempt-{attempt}/meeting-{next(_MEETINGS)}", found)
@@ -309,6 +310,19 @@ def _meet(size: int) -> Any:
     except (RuntimeError, ValueError) as error:
         raise MachineError(f"the {size} processes cannot meet: {error}") from error
     return store
+
+
+@functools.cache
+def _rendezvous() -> tuple[Any, int, int]:
+    """Return the launcher's store, this process's number and their count, once for all meetings.
+
+    A store made anew for the next stage would lie at the address of the old one, and a fast process
+    would find the old one still closing there.
+    """
+    import torch.distributed as dist
+
+    found: tuple[Any, int, int] = next(dist.rendezvous("env://", timeout=TIMEOUT))
+    return found
 
 
 def _outcome(call: Callable[[], Any]) -> tuple[Any, TrainerError | None]:
