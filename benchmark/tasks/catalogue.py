@@ -1,8 +1,10 @@
-"""The benchmark's tasks: multiple choice, caption, waveform boxes.
+"""The tasks asked of a release's own test pages: multiple choice, caption, waveform boxes.
 
-Only their definitions live here. Raise a version whenever a prompt, a parser, the sampling of items
-or a scoring rule changes in a way that can move a score. The prompts are phrasings the instruction
-dataset trains on (a test holds that), so a model is not asked in words it has never met.
+Only their definitions live here; the open bench and the narrative are in ``tasks/open_bench.py``,
+classification in ``tasks/classification.py`` and ``protocols/``. Raise a version whenever a prompt,
+a parser, the sampling of items or a scoring rule changes in a way that can move a score. The
+prompts are phrasings the instruction dataset trains on (a test holds that), so a model is not asked
+in words it has never met.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ MCQ = Task(
 
 CAPTION = Task(
     name="caption",
-    version="1",
+    version="2",
     kind="text",
     title="Description of the page",
     meaning="Free text against the rule caption; word overlap only, which rewards style.",

@@ -28,6 +28,7 @@ from benchmark.scores.open_scores import (
     score_open_choice,
     score_open_text,
 )
+from benchmark.tasks.catalogue import MCQ, WAVEFORM_BOXES
 from benchmark.tasks.items import (
     Candidate,
     Candidates,
@@ -204,7 +205,7 @@ OPEN_MCQ = Task(
     title="Open bench: demanding multiple choice",
     meaning="One statement about the page is right; the letter alone is read, strictly.",
     source_table="teacher_questions",
-    prompt="{question}\n{options}\nAnswer with the letter of the right option.",
+    prompt=MCQ.prompt,
     max_new_tokens=32,
     default_cap=MAX_PAGES,
     primary_metric="accuracy",
@@ -245,10 +246,7 @@ OPEN_BOXES = Task(
     title="Open bench: boxes on channels",
     meaning="Boxes of nine classes, one channel high, on those pages whose truth is known.",
     source_table="waveform_annotations",
-    prompt=(
-        "List every waveform on this page as JSON: "
-        '[["class", "channel", start in seconds, end in seconds, confidence], ...].'
-    ),
+    prompt=WAVEFORM_BOXES.prompt,
     max_new_tokens=1024,
     default_cap=MAX_PAGES,
     primary_metric="map50",

@@ -1,9 +1,9 @@
 """What a benchmark task is, and which there are.
 
 A task is a version, a prompt, the table its references come from, and how its items are built and
-its answers scored. The tasks themselves are in ``tasks/catalogue.py`` and, for classification, in
-``protocols/``; items are built by
-``tasks/items.py``; scores by ``scores/scoring.py`` and ``scores/detection_scores.py``.
+its answers scored. The tasks themselves are in ``tasks/catalogue.py``, ``tasks/open_bench.py`` and,
+for classification, in ``protocols/``; items are built by ``tasks/items.py``; scores by
+``scores/scoring.py`` and ``scores/detection_scores.py``.
 
 The version is raised whenever scores can move: another prompt, another parser, another sampling of
 items (``engine.md`` E: lm-evaluation-harness keeps the same rule).
