@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 Variant = Literal["label_free", "label_aware"]
 VARIANTS: tuple[Variant, ...] = ("label_free", "label_aware")
 
-CAPTIONS_VERSION = "3"
+CAPTIONS_VERSION = "4"
 """Raised whenever a caption of the same facts may read differently."""
 
 _KINDS_OF: dict[Family, tuple[str, ...]] = {

@@ -219,7 +219,9 @@ def _place(facts: PageFacts, finding: FindingFact) -> tuple[str, str]:
         if names[1:]:
             notes.append(f"field {words.channels(names[1:], ())}")
         bracket = f" ({'; '.join(notes)})" if notes else ""
-        return f"maximum at {names[0]}{bracket}", f"with its maximum at {names[0]}{bracket}"
+        kind = KINDS[finding.kind]
+        owner = "its" if finding.count == 1 or kind.noun == kind.plural else "their"
+        return f"maximum at {names[0]}{bracket}", f"with {owner} maximum at {names[0]}{bracket}"
     spread = words.channels(names, facts.recorded)
     is_small = len(names) <= words.MAX_LISTED
     at = f"at {spread} ({where})" if where and is_small else f"at {spread}"

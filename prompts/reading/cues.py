@@ -64,7 +64,7 @@ CORRECTS = _set(
 )
 CYCLES = _set("c/s|c/sec|/s|/sec|/second|/ s|/ sec|/ second")
 DEFINING = _set("lasts|must|should|needs|lasting|consists|has")
-DEFINITE = _set("the|these|its|this|each|those|such")
+DEFINITE = _set("the|these|its|their|this|each|those|such")
 DEFINITIONS = _set(
     "by definition|is defined|are defined|means|the rule|remember that|lasts less than"
     "|are called|is called|stands for|criteria require|must last|in general|definition"

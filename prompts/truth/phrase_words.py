@@ -71,8 +71,8 @@ mean measured medium microvolts mid-temporal midline milliseconds moderate monta
 most ms negative no not nothing occipital of on once or out over overlapped page pages parietal pattern
 peak-to-peak positive possible posterior power previous probable radial raw read recorded recording removal
 removed rhythm right rms s scalp scored second seconds seen segment set show shows side sides slight
-spread stable stands step suppressed tangential temporal that the there theta this throughout tier to trend
-triphasic unmeasured usable uv v voltage was were where with without
+spread stable stands step suppressed tangential temporal that the their there theta this throughout tier to
+trend triphasic unmeasured usable uv v voltage was were where with without
 """
 CLOSED_WORDS = frozenset(_OTHER_WORDS.split())
 """Every other word that a template of captions or of the offline teacher uses."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -50,6 +51,26 @@ def test_sharp_wave_reads_as_planted(plant: Plant) -> None:
         if s.section == "epileptiform" and s.text.count("µV")
     }
     assert first == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "owner"),
+    [("spsw", 1.0, "its"), ("spsw", 2.0, "their"), ("rhythmic_delta", 2.0, "its")],
+)
+def test_several_events_have_their_maximum(
+    plant: Plant, kind: str, count: float, owner: str
+) -> None:
+    found = Finding(
+        "seg-0", kind, ("T8", "P8"), 0.4, 1.2, (Measure("count", count, "1"),), 1.0, "detector:w",
+        "right", "mid-temporal",
+    )  # fmt: skip
+    facts = plant([found])
+    told = [write_caption(facts, seed=seed) for seed in SEEDS]
+    texts_said = {s.text for caption in told for s in caption.sentences}
+    owned = {text for text in texts_said if re.search("with (its|their) maximum", text)}
+    assert owned
+    assert all(f"with {owner} maximum at T8" in text for text in owned)
+    assert all(check_grounding(caption.sentences, facts).is_supported for caption in told)
 
 
 def test_posterior_rhythm_is_rounded_to_half_hertz_and_five_microvolts(plant: Plant) -> None:
