@@ -52,6 +52,9 @@ def measure(folder: Path, dataset: Path, micro_batch: int, steps: int) -> dict[s
     from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoProcessor
     from trl import SFTConfig, SFTTrainer
 
+    # the other systems leave the cores of their decoders alone; so does this one
+    n_cores = len(os.sched_getaffinity(0))
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), n_cores - N_WORKERS)))
     model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not name.startswith(FROZEN) or name.startswith(TRAINED_WITHIN))

@@ -17,7 +17,7 @@ from training.__main__ import main
 from training.vlm.config import Recipe
 from training.vlm.errors import MachineError
 from training.vlm.model import Vlm
-from training.vlm.prepare import check_disk
+from training.vlm.prepare import check_disk, leave_cores
 from training.vlm.run import StageRequest, run_stage
 
 Spoil = Callable[[dict[str, Any]], object]
@@ -180,3 +180,22 @@ def test_disk_too_small_for_the_run_is_refused_before_it_begins(
     with pytest.raises(MachineError, match=r"has 0\.0 GB free and this run needs"):
         run_stage(request_of("out"))
     _whole_checkpoints(request_of("out"))
+
+
+@pytest.mark.parametrize(
+    ("n_cores", "n_threads", "n_workers", "n_left"),
+    [(8, 8, 2, 6), (8, 4, 2, 4), (2, 2, 2, 1), (2, 2, 9, 1), (2, 2, 0, 2), (8, 1, 0, 1)],
+)
+def test_operators_leave_the_decoders_their_cores(
+    monkeypatch: pytest.MonkeyPatch, n_cores: int, n_threads: int, n_workers: int, n_left: int
+) -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(n_cores)))
+    try:
+        torch.set_num_threads(n_threads)
+        leave_cores(n_workers)
+        assert torch.get_num_threads() == n_left
+    finally:
+        torch.set_num_threads(before)

@@ -51,6 +51,24 @@ def test_equals_what_the_processor_makes_of_the_conversation(
     np.testing.assert_array_equal(sample.pixel_values, expected["pixel_values"])
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB", "P"])
+@pytest.mark.parametrize(
+    "size", [(1288, 896), (336, 224), (57, 300), (29, 31), (5, 7), (9, 1700)], ids=str
+)
+def test_a_resized_picture_is_the_processors_byte_for_byte(
+    vlm: Vlm, make_sample: Any, mode: str, size: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(0)
+    picture = Image.fromarray(rng.integers(0, 256, size[::-1], dtype=np.uint8)).convert(mode)
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    images = [{"bytes": buffer.getvalue(), "path": None}]
+    sample = _encoded(vlm, make_sample(0, images=images))
+    expected = vlm.processor.image_processor(images=[picture], return_tensors="np")
+    np.testing.assert_array_equal(sample.image_grid_thw, expected["image_grid_thw"])
+    np.testing.assert_array_equal(sample.pixel_values, expected["pixel_values"])
+
+
 def test_several_pictures_keep_their_order_and_sizes(vlm: Vlm, make_sample: Any) -> None:
     images = [*make_sample(1)["images"], _picture(84, 56), _picture(56, 84)]
     messages = _turns("<image>\n<image> and then\n<image>\nWhich?", "This.")
