@@ -1,11 +1,12 @@
-"""The small picture a small model is shown: band amplitudes of a page, 112 x 56 pixels.
+"""The small picture a small model is shown: eight head maps of a page, 112 x 56 pixels.
 
 A model of a few hundred thousand weights that begins from random, on a CPU, in minutes, does not
-learn to read the clinical page of 1288 x 896 pixels; this picture holds the same ten seconds in 8
-image tokens. Above, in red, green and blue: delta, alpha and fast activity; below: theta, sigma and
-beta. Each half has all electrodes, front to back, each on the left followed by its fellow on the
-right, so that one token sees both sides; a column is 0.1 s. Pages for people and for full-size
-models are :mod:`detectors.pages.page`.
+learn to read the clinical page of 1288 x 896 pixels. This picture holds the same ten seconds in 8
+image tokens, each the head seen from above in one frequency band, nose up, left ear left: red is
+the band's largest amplitude, green what a quarter of the page exceeds, blue what half of it does.
+Something brief is red alone, a rhythm is white, and the side of either is where it lies in the
+token. Interpolation is that of the engine's maps (:mod:`detectors.signal.scalp`). Pages for people
+and for full-size models are :mod:`detectors.pages.page`.
 """
 
 from __future__ import annotations
@@ -17,30 +18,31 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from detectors.types import CANONICAL19, N_TIMES, SEGMENT_S, SFREQ_HZ
+from detectors.signal.scalp import electrode_positions, interpolation_matrix
+from detectors.types import N_TIMES, SEGMENT_S, SFREQ_HZ
 
-WIDTH_PX, HEIGHT_PX = 112, 56
-"""Four image tokens of 28 pixels by two, so that nothing is rescaled."""
+MAP_PX = 28
+"""One image token of Qwen2.5-VL, so that nothing is rescaled and no map is cut."""
+N_ROWS, N_COLUMNS = 2, 4
+WIDTH_PX, HEIGHT_PX = N_COLUMNS * MAP_PX, N_ROWS * MAP_PX
 GROUND_GREY = 90
-"""Grey of no activity: a typical page then has the mean grey the model's image processor takes
+"""Grey of no activity: a typical picture then has the mean grey the model's image processor takes
 away. On black, one direction common to all patches drowned the differences (measured: learning
 took twice the steps)."""
-COLUMN_SAMPLES = SFREQ_HZ // 10
 
-_PLANES = (
-    ((0.5, 4.0, 250.0), (8.0, 13.0, 50.0), (25.0, 70.0, 60.0)),
-    ((4.0, 8.0, 60.0), (11.0, 16.0, 30.0), (14.0, 25.0, 30.0)),
-)
-"""Upper and lower half: low and high edge, Hz, and amplitude of full scale, uV, of each colour."""
+BANDS = (
+    (0.5, 4.0, 250.0), (4.0, 8.0, 60.0), (8.0, 13.0, 50.0), (11.0, 16.0, 40.0),
+    (14.0, 25.0, 30.0), (25.0, 45.0, 50.0), (45.0, 95.0, 60.0), (0.5, 95.0, 300.0),
+)  # fmt: skip
+"""Low and high edge, Hz, and amplitude of full scale, uV, of each map, row by row."""
 
-_ELECTRODES = (
-    "Fp1 Fp2 Fp1 Fp2 F7 F8 F7 F8 F3 F4 Fz T7 T8 T7 T8 C3 C4 Cz Cz P7 P8 P3 P4 Pz O1 O2 O1 O2"
-)
-"""One a row; those where blinks, muscle and the posterior rhythm show have two."""
-_ROWS = tuple(CANONICAL19.index(name) for name in _ELECTRODES.split())
+_PIECE_SAMPLES = SFREQ_HZ // 4
+"""An amplitude is the largest deflection of a quarter of a second: half a cycle of delta."""
+_LEVELS = (1.0, 0.75, 0.5)
+"""Quantiles over the pieces of a page: red, green, blue."""
 
 
-def amplitude_picture(data_uv: NDArray[np.float32]) -> NDArray[np.uint8]:
+def head_maps(data_uv: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Draw a segment.
 
     Parameters
@@ -53,16 +55,17 @@ def amplitude_picture(data_uv: NDArray[np.float32]) -> NDArray[np.uint8]:
     uint8, shape (56, 112, 3)
     """
     spectrum = scipy.fft.rfft(np.asarray(data_uv, dtype=np.float32), axis=-1)
-    n_columns = N_TIMES // COLUMN_SAMPLES
-    half = len(_ROWS)
-    picture = np.full((HEIGHT_PX, WIDTH_PX, 3), GROUND_GREY, dtype=np.uint8)
-    for place, colours in enumerate(_PLANES):
-        for colour, (low_hz, high_hz, full_uv) in enumerate(colours):
-            band = scipy.fft.irfft(spectrum * _gain(low_hz, high_hz), N_TIMES, axis=-1)
-            peak_uv = np.abs(band).reshape(len(band), n_columns, COLUMN_SAMPLES).max(axis=-1)
-            grey = np.clip(GROUND_GREY + peak_uv * (255 / full_uv), 0, 255).astype(np.uint8)
-            picture[half * place : half * (place + 1), :n_columns, colour] = grey[list(_ROWS)]
-    return picture
+    maps = []
+    for low_hz, high_hz, full_uv in BANDS:
+        band_uv = scipy.fft.irfft(spectrum * _gain(low_hz, high_hz), N_TIMES, axis=-1)
+        pieces_uv = np.abs(band_uv).reshape(len(band_uv), -1, _PIECE_SAMPLES).max(axis=-1)
+        levels_uv = np.quantile(pieces_uv, _LEVELS, axis=-1).T
+        # the root keeps a background of 10 uV visible beside events of hundreds
+        shown = np.sqrt(np.clip(levels_uv / full_uv, 0, 1))
+        maps.append(GROUND_GREY + (255 - GROUND_GREY) * (_spread() @ shown))
+    grid = np.array(maps).reshape(N_ROWS, N_COLUMNS, MAP_PX, MAP_PX, 3)
+    picture = grid.swapaxes(1, 2).reshape(HEIGHT_PX, WIDTH_PX, 3)
+    return np.clip(np.round(picture), 0, 255).astype(np.uint8)
 
 
 def picture_png(picture: NDArray[np.uint8]) -> bytes:
@@ -83,3 +86,15 @@ def blank_png() -> bytes:
 def _gain(low_hz: float, high_hz: float) -> NDArray[np.float32]:
     freqs_hz = np.arange(N_TIMES // 2 + 1) / SEGMENT_S
     return ((freqs_hz >= low_hz) & (freqs_hz < high_hz)).astype(np.float32)
+
+
+@functools.cache
+def _spread() -> NDArray[np.float32]:
+    """Matrix from electrodes to the pixels of a map, shape (784, 19); nothing outside the head."""
+    axis = (np.arange(MAP_PX) + 0.5) * (2 / MAP_PX) - 1
+    x, y = np.meshgrid(axis, -axis)
+    is_head = np.hypot(x, y).ravel() <= 1.0
+    points = np.column_stack([x.ravel(), y.ravel()])
+    matrix = np.zeros((MAP_PX * MAP_PX, len(electrode_positions())), dtype=np.float32)
+    matrix[is_head] = interpolation_matrix(points[is_head], electrode_positions())
+    return matrix

@@ -22,14 +22,17 @@ from benchmark.evidence.bench import (
 )
 from benchmark.evidence.material import CATEGORIES, Material, draw_material
 from benchmark.evidence.picture import (
+    BANDS,
     GROUND_GREY,
     HEIGHT_PX,
+    MAP_PX,
     WIDTH_PX,
-    amplitude_picture,
     blank_png,
+    head_maps,
 )
 from benchmark.evidence.releases import RELEASES, build_releases
 from benchmark.evidence.report import Run, report_of
+from detectors.types import CANONICAL19
 
 N_PEOPLE = 18
 
@@ -43,16 +46,54 @@ def rows_of(folder: Path) -> list[dict]:
     return [r for f in sorted(folder.rglob("*.parquet")) for r in pq.read_table(f).to_pylist()]
 
 
-def test_a_picture_shows_where_and_in_which_band_activity_is() -> None:
+def wave_uv(channel: int, hz: float, from_s: float, to_s: float) -> np.ndarray:
+    """Return a page with one sine of 100 uV on one electrode."""
     time_s = np.arange(2000) / 200
+    is_on = (time_s >= from_s) & (time_s < to_s)
     data = np.zeros((19, 2000), dtype=np.float32)
-    assert (amplitude_picture(data) == GROUND_GREY).all()
-    data[0, 800:1000] = 200 * np.sin(2 * np.pi * 2 * time_s[800:1000])  # Fp1, 2 Hz, 4 to 5 s
-    picture = amplitude_picture(data).astype(int) - GROUND_GREY
+    data[channel] = 100 * np.sin(2 * np.pi * hz * time_s) * is_on
+    return data
+
+
+def shown_in(data: np.ndarray, band: int) -> np.ndarray:
+    """Return what the map of a band shows above the ground, shape (28, 28, 3)."""
+    row, column = divmod(band, 4)
+    picture = head_maps(data).astype(int) - GROUND_GREY
     assert picture.shape == (HEIGHT_PX, WIDTH_PX, 3)
-    assert picture[[0, 2], 42:48, 0].min() > 50
-    assert abs(picture[[1, 3, *range(4, 28)]]).max() == 0  # no other electrode
-    assert picture[[0, 2], 42:48, 1].max() < 20  # hardly any alpha
+    return picture[MAP_PX * row : MAP_PX * (row + 1), MAP_PX * column : MAP_PX * (column + 1)]
+
+
+@pytest.mark.parametrize("hz", [2, 6, 9.5, 30, 70])
+def test_a_picture_shows_the_band(hz: float) -> None:
+    data = wave_uv(CANONICAL19.index("T7"), hz, 0, 10)
+    bright = {i: shown_in(data, i).max() for i in range(len(BANDS) - 1)}
+    inside = [i for i, (low, high, _) in enumerate(BANDS[:-1]) if low <= hz < high]
+    assert max(bright, key=lambda i: bright[i]) == inside[0]
+    assert all(bright[i] < 30 for i in bright if i not in inside)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"), [("T7", "T8"), ("Fp1", "Fp2"), ("O1", "O2"), ("C3", "C4")]
+)
+def test_a_picture_shows_the_side(left: str, right: str) -> None:
+    on_left, on_right = (
+        shown_in(wave_uv(CANONICAL19.index(name), 30, 4, 5), 5) for name in (left, right)
+    )
+    half = MAP_PX // 2
+    for shown in (on_left, on_right[:, ::-1]):
+        assert shown[:, :half].max() > 100
+        assert shown[:, :half].sum() > 3 * shown[:, half:].sum()
+
+
+def test_a_picture_tells_the_brief_from_the_lasting() -> None:
+    channel = CANONICAL19.index("Cz")
+    brief = shown_in(wave_uv(channel, 13, 4, 5), 3)
+    lasting = shown_in(wave_uv(channel, 13, 0, 10), 3)
+    at = np.unravel_index(lasting[..., 0].argmax(), lasting.shape[:2])
+    assert brief[at][0] > 100
+    assert brief[at][2] < 30
+    assert lasting[at][2] > 100
+    assert shown_in(np.zeros((19, 2000), dtype=np.float32), 3).max() == 0
 
 
 def test_held_out_people_are_asked_in_whole_blocks(material: Material) -> None:
