@@ -11,7 +11,8 @@ disk, and a job is made of the files in it::
     output.log      everything else it printed
     status          its exit status
 
-How a queue is spoken to is in :mod:`dagster_project.launching.slurm` and
+How these files are written and read is in :mod:`dagster_project.launching.shared_files`; how a queue
+is spoken to, in :mod:`dagster_project.launching.slurm` and
 :mod:`dagster_project.launching.ray_jobs`.
 """
 
@@ -21,28 +22,27 @@ import hashlib
 import json
 import shlex
 import shutil
-import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import dagster as dg
-from dagster_pipes import PipesDefaultContextLoader, PipesDefaultMessageWriter
 
 from dagster_project.failures import PermanentFailure
+from dagster_project.launching.endings import Ended
 from dagster_project.launching.listening import Ear, heard
+from dagster_project.launching.shared_files import (
+    SETTLE_S,
+    MessagesUnread,
+    SharedContext,
+    SharedMessages,
+    written_status,
+)
 
-MESSAGES_S = 0.3
-"""Seconds between looks at the message file."""
-SETTLE_S = 15.0
-"""Seconds a shared disk may take to show what a finished job wrote."""
-SILENCE_S = 1.0
-"""Seconds the last words of a job that did not end well are waited for: a killed one has none."""
 PATIENCE_S = 600.0
 """Seconds a queue may fail to answer before the run gives up on it; the job is left alone."""
 
@@ -167,14 +167,6 @@ class Queue(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a job ended: its trainer's exit status where it wrote one, and the queue's word."""
-
-    status: int | None
-    reason: str
-
-
 def run_job(
     queue: Queue, job: Job, context: dg.AssetExecutionContext, ear: Ear, poll_s: float
 ) -> tuple[dg.PipesSession, Ended]:
@@ -189,14 +181,23 @@ def run_job(
     ------
     PermanentFailure
         If a job with other settings is still at work on the same asset.
+    MessagesUnread
+        If it ended well and what it said cannot be read.
     """
     job.folder.mkdir(parents=True, exist_ok=True)
     known = _found(queue, job)
     messages = known["messages"] if known else f"messages-{uuid.uuid4().hex[:8]}.jsonl"
+    reader = heard(
+        SharedMessages,
+        ear,
+        path=job.path(messages),
+        status=lambda: _status(job),
+        warn=context.log.warning,
+    )
     with dg.open_pipes_session(
         context=context,
-        context_injector=_SharedContext(job.path("context.json")),
-        message_reader=heard(_SharedMessages, ear, job=job, name=messages),
+        context_injector=SharedContext(job.path("context.json")),
+        message_reader=reader,
     ) as session:
         if known:
             job_id = known["id"]
@@ -214,15 +215,16 @@ def run_job(
             context.log.info(f"the run is stopped: cancelling {queue.name} job {job_id}")
             _cancelled(queue, job, job_id, poll_s)
             raise
-        job.path("job.json").unlink(missing_ok=True)
+    if ended.status == 0 and reader.trouble:
+        raise MessagesUnread(  # the job's record stays, so that a retry hears it
+            f"{queue.name} job {job_id} ended well and what it reported cannot be read "
+            f"({reader.trouble}); see that Dagster may read the launch folder. A retry takes up the "
+            "result and trains nothing again"
+        )
+    job.path("job.json").unlink(missing_ok=True)
     if ended.status == 0:
         shutil.rmtree(job.folder, ignore_errors=True)
     return session, ended
-
-
-def exit_status(number: int) -> int:
-    """Return a shell's or a container's 128 + signal as Python says it, minus the signal."""
-    return 128 - number if number > 128 else number
 
 
 def _found(queue: Queue, job: Job) -> dict[str, str] | None:
@@ -291,11 +293,7 @@ def _settled(job: Job, reason: str) -> Ended:
 
 
 def _status(job: Job) -> int | None:
-    path = job.path("status")
-    text = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
-    if not text:
-        return None
-    return exit_status(int(text))
+    return written_status(job.path("status"))
 
 
 def _cancelled(queue: Queue, job: Job, job_id: str, poll_s: float) -> None:
@@ -311,72 +309,3 @@ def _cancelled(queue: Queue, job: Job, job_id: str, poll_s: float) -> None:
     except QueueSilent:
         return  # the record stays: the next run sees what became of it
     job.path("job.json").unlink(missing_ok=True)
-
-
-class _SharedContext(dg.PipesContextInjector):
-    """Writes the context to the shared disk and leaves it: a waiting job reads it much later."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    @contextmanager
-    def inject_context(self, context: Any) -> Iterator[dict[str, str]]:
-        part = self._path.with_name(f"{self._path.name}.part")
-        part.write_text(json.dumps(context), encoding="utf-8")
-        part.replace(self._path)
-        yield {PipesDefaultContextLoader.FILE_PATH_KEY: str(self._path)}
-
-    def no_messages_debug_text(self) -> str:
-        return f"The context was written to {self._path.name} in the launch folder."
-
-
-class _SharedMessages(dg.PipesMessageReader):
-    """Reads a file on the shared disk from its beginning, as it appears and grows."""
-
-    def __init__(self, job: Job, name: str) -> None:
-        self._job, self._path = job, job.path(name)
-        self._is_over = threading.Event()
-
-    @contextmanager
-    def read_messages(self, handler: Any) -> Iterator[dict[str, Any]]:
-        thread = threading.Thread(target=self._read, args=(handler,), daemon=True)
-        thread.start()
-        try:
-            yield {
-                PipesDefaultMessageWriter.FILE_PATH_KEY: str(self._path),
-                PipesDefaultMessageWriter.INCLUDE_STDIO_IN_MESSAGES_KEY: False,
-            }
-        finally:
-            self._is_over.set()
-            thread.join()
-
-    def _read(self, handler: Any) -> None:
-        at, deadline = 0, 0.0
-        while True:
-            was_over = self._is_over.is_set()
-            at = self._forward(handler, at)
-            if was_over:
-                patience = SETTLE_S if _status(self._job) == 0 else SILENCE_S
-                deadline = deadline or time.monotonic() + patience
-                # without a first word there will be no last one
-                is_done = handler.received_closed_message or not handler.received_opened_message
-                if is_done or time.monotonic() > deadline:
-                    return
-            self._is_over.wait(MESSAGES_S) if not was_over else time.sleep(MESSAGES_S)
-
-    def _forward(self, handler: Any, at: int) -> int:
-        """Hand over the whole lines from a byte on and return where the next one begins."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(at)
-                for line in file:
-                    if not line.endswith(b"\n"):
-                        break
-                    at += len(line)
-                    handler.handle_message(json.loads(line))
-        except FileNotFoundError:
-            return at
-        return at
-
-    def no_messages_debug_text(self) -> str:
-        return f"Messages were looked for in {self._path.name} in the launch folder."

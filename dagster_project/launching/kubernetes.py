@@ -2,16 +2,21 @@
 
 The pod sees the storage root as a mounted volume. A run that is stopped deletes its pod, which
 gives the trainer ``grace_s`` to write a checkpoint; a retry starts a new pod that goes on from it.
+Dagster's client tells of a failed pod no more than its log, and deletes it; so the pod is asked what
+became of it before it goes. What the answer means is in :mod:`dagster_project.launching.endings`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
 
 from dagster_project.failures import PermanentFailure
+from dagster_project.launching.endings import OUT_OF_MEMORY, Ended, exit_status
 from dagster_project.launching.listening import Ear, heard
 from dagster_project.launching.settings import KubernetesPlace
 
@@ -19,7 +24,17 @@ _VOLUME = "neurogloss-home"
 
 
 class PodFailed(RuntimeError):
-    """A pod that was started ended with an error or was taken away."""
+    """A pod that was started ended with an error or was taken away.
+
+    Attributes
+    ----------
+    ended
+        How.
+    """
+
+    def __init__(self, ended: Ended) -> None:
+        super().__init__(ended.detail)
+        self.ended = ended
 
 
 def pod_spec(place: KubernetesPlace) -> dict[str, Any]:
@@ -69,14 +84,15 @@ def run_pod(
         What Kubernetes' client raises where the cluster refuses or does not answer.
     """
     try:
-        from dagster_k8s import PipesK8sClient
         from dagster_k8s.client import DagsterK8sError
         from dagster_k8s.pipes import PipesK8sPodLogsMessageReader
+        from kubernetes.client import ApiException
     except ImportError as error:
         raise PermanentFailure(
             "launching in Kubernetes needs the package 'dagster-k8s'; install the extra 'k8s'"
         ) from error
-    client = PipesK8sClient(
+    ends: list[Ended] = []
+    client = _asking_client(ends)(
         message_reader=heard(PipesK8sPodLogsMessageReader, ear),
         kubeconfig_file=place.kubeconfig_file,
         kube_context=place.kube_context,
@@ -95,4 +111,69 @@ def run_pod(
         )
     except DagsterK8sError as error:
         # its first line says why; the rest quotes the end of the pod's log
-        raise PodFailed(str(error).splitlines()[0].rstrip(":")[:300]) from error
+        detail = str(error).splitlines()[0].rstrip(":")[:300]
+        raise PodFailed(replace(_last(ends), detail=detail)) from error
+    except ApiException as error:
+        if not (ends and error.status == 404):
+            raise
+        # the client deletes its pod after all, and stumbles where somebody has done so
+        raise PodFailed(replace(_last(ends), detail="the pod is gone")) from error
+
+
+def _last(ends: Sequence[Ended]) -> Ended:
+    return ends[-1] if ends else Ended(None)
+
+
+def _asking_client(ends: list[Ended]) -> Any:
+    """Return Dagster's client as a type that notes how its pod ended before it deletes it."""
+    from dagster_k8s import PipesK8sClient
+    from dagster_k8s.client import DagsterK8sError
+
+    class Asking(PipesK8sClient):
+        @contextmanager
+        def consume_pod_logs(
+            self, context: Any, client: Any, namespace: str, pod_name: str, **rest: Any
+        ) -> Iterator[None]:
+            try:
+                with super().consume_pod_logs(context, client, namespace, pod_name, **rest):
+                    # its log has ended; for a pod that is gone the client would now wait for ever
+                    if _pod(client.core_api, namespace, pod_name) is None:
+                        raise DagsterK8sError("the pod is gone")
+                    yield
+            except Exception:
+                ends.append(_pod_end(client.core_api, namespace, pod_name))
+                raise
+
+    return Asking
+
+
+def _pod(core_api: Any, namespace: str, name: str) -> Any:
+    """Return a pod as the cluster has it, ``None`` where it is gone."""
+    pods = core_api.list_namespaced_pod(namespace, field_selector=f"metadata.name={name}").items
+    return pods[0] if pods else None
+
+
+def _pod_end(core_api: Any, namespace: str, name: str) -> Ended:
+    """Ask a cluster how a pod ended; nothing is known of one that is gone."""
+    from kubernetes.client import ApiException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        pod = _pod(core_api, namespace, name)
+    except (ApiException, HTTPError):
+        pod = None
+    if pod is None:
+        return Ended(None)
+    status = pod.status
+    states = [s.state.terminated for s in status.container_statuses or () if s.state]
+    ended = next((state for state in states if state), None)
+    if ended is None:
+        return Ended(None, status.reason or "")
+    disruptions = [
+        c.reason
+        for c in status.conditions or ()
+        if c.type == "DisruptionTarget" and c.status == "True"
+    ]
+    words = [ended.reason] if ended.reason in OUT_OF_MEMORY else disruptions
+    words += [word for word in (status.reason, ended.reason) if word]
+    return Ended(exit_status(ended.exit_code), words[0] if words else "")

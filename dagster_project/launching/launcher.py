@@ -17,7 +17,8 @@ from dagster._core.errors import DagsterExecutionInterruptedError, DagsterPipesE
 from pydantic import Field
 
 from dagster_project.failures import PermanentFailure, translated
-from dagster_project.launching.jobs import Ended, Job, Queue, run_job
+from dagster_project.launching.endings import Ended, failure
+from dagster_project.launching.jobs import Job, Queue, run_job
 from dagster_project.launching.kubernetes import PodFailed, run_pod
 from dagster_project.launching.listening import Ear, heard
 from dagster_project.launching.ray_jobs import RayQueue
@@ -31,12 +32,9 @@ from dagster_project.launching.settings import (
 )
 from dagster_project.launching.slurm import SlurmQueue
 from training.pipes import LAUNCHER_VARIABLE
-from training.vlm.errors import Busy, Interrupted, is_retryable_status
-from training.vlm.parallel import PeerLost
 
 SETTINGS_VARIABLE = "NEUROGLOSS_LAUNCHER"
 _QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "YOLO_OFFLINE": "1"}
-_RETRYABLE = (Interrupted.__name__, Busy.__name__, PeerLost.__name__)
 _STATUS = re.compile(r"code (-?\d+)")
 
 
@@ -99,7 +97,7 @@ class Launcher(dg.ConfigurableResource[None]):
         PermanentFailure
             If it failed in a way that trying again cannot mend, or may not be started.
         dagster.Failure
-            If it was interrupted or killed: a retry goes on from its checkpoint.
+            If it was interrupted, killed or taken away: a retry goes on from its checkpoint.
         """
         with translated():
             place = self.place()
@@ -133,7 +131,7 @@ class Launcher(dg.ConfigurableResource[None]):
         with translated():
             session, ended = run_job(queue, job, context, ear, place.poll_s)
         if ended.status != 0:
-            raise _failure(queue.name, ended, ear)
+            raise failure(queue.name, ended, ear)
         return _reported(session.get_reported_results())
 
     def _run_here(
@@ -154,7 +152,7 @@ class Launcher(dg.ConfigurableResource[None]):
             status = _STATUS.search(str(error))
             if status is None:
                 raise
-            raise _failure("the trainer", Ended(int(status[1]), ""), ear) from error
+            raise failure("the trainer", Ended(int(status[1])), ear) from error
         return _reported(run.get_results(implicit_materializations=False))
 
     def _run_pod(
@@ -173,7 +171,7 @@ class Launcher(dg.ConfigurableResource[None]):
         try:
             run = run_pod(place, command, _environment(place, with_path=False), context, ear)
         except PodFailed as error:
-            raise _failure("the pod", Ended(None, str(error)), ear) from error
+            raise failure("the pod", error.ended, ear) from error
         return _reported(run.get_results(implicit_materializations=False))
 
 
@@ -218,19 +216,3 @@ def _partition(context: dg.AssetExecutionContext) -> tuple[str, ...]:
 
 def _reported(results: Sequence[object]) -> dg.MaterializeResult[None] | None:
     return next((r for r in results if isinstance(r, dg.MaterializeResult)), None)
-
-
-def _failure(who: str, ended: Ended, ear: Ear) -> dg.Failure:
-    """Return the failure with the trainer's own sentence and whether a retry can help."""
-    how = [f"status {ended.status}"] if ended.status is not None else ["no exit status"]
-    how += [ended.reason] if ended.reason else []
-    text = ear.last_words or "it said no last word; its output says more"
-    description = f"{who} ended with {', '.join(how)}: {text}"
-    if ear.error_name:
-        is_retryable = ear.error_name in _RETRYABLE
-    elif ended.status is None:
-        # ended from outside: a lost node, a limit of time, somebody's cancel
-        is_retryable = ended.reason not in ("CANCELLED", "STOPPED", "OUT_OF_MEMORY")
-    else:
-        is_retryable = is_retryable_status(ended.status)
-    return dg.Failure(description) if is_retryable else PermanentFailure(description)

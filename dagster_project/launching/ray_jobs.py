@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import shlex
 import urllib.error
 import urllib.request
@@ -31,6 +32,9 @@ _PHASES = {
     "SUCCEEDED": Phase.ENDED,
     "FAILED": Phase.ENDED,
 }
+
+_OUT_OF_MEMORY = re.compile(r"OutOfMemory|OUT_OF_MEMORY|\bOOM\b|out of memory|low on memory")
+"""How Ray says that its memory monitor, or the kernel, killed a job for its memory."""
 
 
 class RayQueue:
@@ -72,7 +76,9 @@ class RayQueue:
         if answer is None:
             return Standing(Phase.ENDED, "forgotten")
         status = str(answer.get("status"))
-        return Standing(_PHASES.get(status, Phase.RUNNING), status)
+        said = f"{answer.get('error_type') or ''} {answer.get('message') or ''}"
+        is_full = status == "FAILED" and _OUT_OF_MEMORY.search(said)
+        return Standing(_PHASES.get(status, Phase.RUNNING), "OUT_OF_MEMORY" if is_full else status)
 
     def cancel(self, job_id: str, *, is_last_word: bool = False) -> None:
         """Stop a job: SIGTERM, and SIGKILL after the time the job asked for."""

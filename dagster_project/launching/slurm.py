@@ -114,3 +114,5 @@ def _ask(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         ) from error
     except subprocess.TimeoutExpired as error:
         raise QueueSilent(f"{command[0]} did not answer within {ANSWER_S} s") from error
+    except OSError as error:  # no memory to start it, or its disk is away: says nothing of the job
+        raise QueueSilent(f"{command[0]} could not be started ({error.strerror})") from error

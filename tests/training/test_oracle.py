@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from training.vlm.batch import collate
-from training.vlm.config import Recipe
+from training.vlm.config import Recipe, StageConfig
 from training.vlm.data import Position, open_dataset
 from training.vlm.encode import Encoder, Sample, conversation
 from training.vlm.freeze import apply_freeze_map
@@ -82,7 +82,7 @@ def test_loss_curve_equals_trls(
 def _trl_losses(request: StageRequest, base: Path, folder: Path, collator: str) -> list[float]:
     """Train the stage with TRL and return the loss of every optimiser step."""
     from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTTrainer
 
     config = request.config
     vlm = load_model(base, request.recipe.image, "oracle")
@@ -110,31 +110,7 @@ def _trl_losses(request: StageRequest, base: Path, folder: Path, collator: str) 
 
     trainer = Recorder(
         model=vlm.model,
-        args=SFTConfig(
-            output_dir=str(folder),
-            max_steps=N_STEPS,
-            per_device_train_batch_size=config.micro_batch,
-            gradient_accumulation_steps=config.accumulation,
-            learning_rate=config.lr,
-            lr_scheduler_type="cosine",
-            warmup_steps=int(N_STEPS * config.warmup_ratio),
-            weight_decay=config.weight_decay,
-            adam_beta1=config.betas[0],
-            adam_beta2=config.betas[1],
-            max_grad_norm=config.max_grad_norm,
-            optim="adamw_torch",
-            train_sampling_strategy="sequential",
-            remove_unused_columns=False,
-            max_length=None,
-            pad_to_multiple_of=None,
-            gradient_checkpointing=False,
-            bf16=False,
-            use_cpu=True,
-            report_to="none",
-            save_strategy="no",
-            disable_tqdm=True,
-            seed=config.seed,
-        ),
+        args=_settings(config, folder),
         train_dataset=Dataset.from_list(
             [_example(vlm.processor, i, r) for i, r in enumerate(rows)]
         ),
@@ -145,6 +121,37 @@ def _trl_losses(request: StageRequest, base: Path, folder: Path, collator: str) 
     trainer.train()
     n = config.accumulation
     return [sum(losses[i : i + n]) for i in range(0, len(losses), n)]
+
+
+def _settings(config: StageConfig, folder: Path) -> Any:
+    """The stage's hyper-parameters in TRL's words."""
+    from trl import SFTConfig
+
+    return SFTConfig(
+        output_dir=str(folder),
+        max_steps=N_STEPS,
+        per_device_train_batch_size=config.micro_batch,
+        gradient_accumulation_steps=config.accumulation,
+        learning_rate=config.lr,
+        lr_scheduler_type="cosine",
+        warmup_steps=int(N_STEPS * config.warmup_ratio),
+        weight_decay=config.weight_decay,
+        adam_beta1=config.betas[0],
+        adam_beta2=config.betas[1],
+        max_grad_norm=config.max_grad_norm,
+        optim="adamw_torch",
+        train_sampling_strategy="sequential",
+        remove_unused_columns=False,
+        max_length=None,
+        pad_to_multiple_of=None,
+        gradient_checkpointing=False,
+        bf16=False,
+        use_cpu=True,
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+        seed=config.seed,
+    )
 
 
 def _example(processor: Any, number: int, row: dict[str, Any]) -> dict[str, Any]:

@@ -136,7 +136,7 @@ VLLM_PREFIXES = (
     ("model.", "language_model.model."),
 )
 """vLLM's ``Qwen2_5_VLForConditionalGeneration.hf_to_vllm_mapper``; a name takes the first that fits.
-As of its API page of September 2026."""
+As in vLLM 0.32; ``test_vlm_vllm.py`` runs it, where it is installed."""
 
 
 def _in_vllm(name: str) -> str:

@@ -49,8 +49,11 @@ def test_schedule_equals_transformers(
         ({"max_steps": None, "epochs": 2}, 8, Plan(4, 4, 1, 1e-3)),
         ({"max_steps": 5, "planned_steps": 100}, 1000, Plan(5, 100, 10, 1e-3)),
         ({"max_steps": 500, "epochs": 1}, 40, Plan(10, 10, 1, 1e-3)),
+        ({"max_steps": None, "epochs": 1, "last_batch": "drop"}, 294, Plan(73, 73, 8, 1e-3)),
+        ({"max_steps": None, "epochs": 2, "last_batch": "drop"}, 9, Plan(4, 4, 1, 1e-3)),
+        ({"max_steps": None, "epochs": 1, "last_batch": "drop"}, 40, Plan(10, 10, 1, 1e-3)),
     ],
-    ids=["epoch", "epochs", "stopped-early", "data-ends-first"],
+    ids=["epoch", "epochs", "stopped-early", "data-ends-first", "drop", "drop-epochs", "drop-none"],
 )
 def test_plan_states_length_and_schedule(
     recipe: Callable[..., Recipe], changes: dict[str, Any], n_rows: int, plan: Plan
@@ -66,6 +69,14 @@ def test_stop_inside_the_warmup_is_said(recipe: Callable[..., Recipe]) -> None:
 def test_schedule_shorter_than_the_run_is_refused(recipe: Callable[..., Recipe]) -> None:
     with pytest.raises(RecipeError, match="planned_steps 3 is below the 6 steps"):
         plan_steps(recipe(stage1={"planned_steps": 3}).stage1, 1000)
+
+
+def test_batch_that_is_never_full_is_refused_where_it_would_be_dropped(
+    recipe: Callable[..., Recipe],
+) -> None:
+    stage = recipe(stage1={"last_batch": "drop", "epochs": 1}).stage1
+    with pytest.raises(RecipeError, match=r"3 samples fill no batch of 4.*last_batch 'keep'"):
+        plan_steps(stage, 3)
 
 
 def _batch(vlm: Vlm, make_sample: Any, numbers: list[int]) -> Batch:

@@ -79,6 +79,24 @@ def test_both_readings_of_the_stage_1_schedule() -> None:
         assert load(f"cerebragloss_3b{reading}").stage("stage1").lr == 1e-5
 
 
+@pytest.mark.parametrize("name", ["cerebragloss_3b", "cerebragloss_7b"])
+def test_published_rows_give_the_published_steps(name: str) -> None:
+    """``systems.md`` 1.9: 7,648 and about 1,148 steps, which leave 112 rows over each time."""
+    recipe = load(name)
+    whole = recipe.stage("stage1").model_copy(update={"max_steps": None, "planned_steps": None})
+    plan = plan_steps(whole, 1_958_000)
+    assert (plan.n_steps, plan.planned_steps, plan.warmup_steps) == (7648, 7648, 765)
+    assert plan_steps(recipe.stage("stage2"), 294_000).n_steps == 1148
+    kept = whole.model_copy(update={"last_batch": "keep"})
+    assert plan_steps(kept, 1_958_000).n_steps == 7649
+
+
+def test_schedule_planned_for_the_published_count_may_be_run_to_its_end() -> None:
+    block = load("cerebragloss_3b_planned_full").stage("stage1")
+    plan = plan_steps(block.model_copy(update={"max_steps": None}), 1_958_000)
+    assert (plan.n_steps, plan.planned_steps) == (7648, 7648)
+
+
 def test_7b_keeps_the_effective_batch() -> None:
     for stage in ("stage1", "stage2"):
         assert load("cerebragloss_7b").stage(stage).effective_batch == 256  # type: ignore[arg-type]

@@ -260,6 +260,11 @@ def test_a_run_stopped_between_epochs_ends_with_the_same_weights(
     assert len(list((tmp_path / "stopped").glob("*.safetensors"))) == 1
     with pytest.raises(TrainerError, match="recipe"):
         train_network(small, with_epochs(3), tmp_path / "stopped")
+    state = tmp_path / "stopped" / "checkpoint.json"
+    known = json.loads(state.read_text())
+    state.write_text(json.dumps({k: v for k, v in known.items() if k != "format"}))
+    with pytest.raises(TrainerError, match="of format 0, this run is of 1"):
+        train_network(small, recipe, tmp_path / "stopped")
 
 
 def head_of(data: SegmentSet, n: int) -> SegmentSet:

@@ -3,7 +3,8 @@
 A checkpoint is a folder that appears by one rename, so a kill leaves it whole or absent. Tensors
 are safetensors and the rest is JSON; nothing is pickled. Frozen weights are not in it: they come
 from the base again. Tensors are whole, however many processes held a part, so another number of
-processes can carry on. The finished model is written by :mod:`training.vlm.output`.
+processes can carry on. Each says which format it is of and by which code it came; what follows from
+that is in :mod:`training.vlm.work`. The finished model is written by :mod:`training.vlm.output`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,15 @@ from training.vlm.data import Position
 from training.vlm.errors import MachineError
 from training.vlm.optim import restore_optimizer
 from training.vlm.shard import placed_like
+
+STATE_VERSION = 1
+"""Format of a checkpoint: what is stored in it, *and* what a step does with the same recipe and data.
+
+To be raised with any change to either: names or meaning of what is stored, which samples a step
+holds, how they become tokens and pixels, the loss, the update. A change that leaves all of it alone
+(speed, messages, a patch release) keeps the number, and checkpoints are then taken up by the new
+code. Those without a number are older than it.
+"""
 
 _STATE = "state.json"
 _WEIGHTS = "weights.safetensors"
@@ -47,6 +57,8 @@ class TrainState:
         Rows dropped so far, by cause.
     n_processes
         That train together.
+    codes
+        Hashes of the trainer's source by which it came so far, in their order.
     """
 
     step: int = 0
@@ -56,6 +68,7 @@ class TrainState:
     n_label_tokens: int = 0
     n_dropped: Mapping[str, int] = field(default_factory=dict)
     n_processes: int = 1
+    codes: tuple[str, ...] = ()
 
 
 class CheckpointStore:
@@ -67,11 +80,13 @@ class CheckpointStore:
         Their home.
     n_kept
         Newest ones kept.
+    code
+        Hash of the source of the trainer that writes.
     """
 
-    def __init__(self, folder: Path, n_kept: int) -> None:
+    def __init__(self, folder: Path, n_kept: int, code: str = "") -> None:
         self.folder = folder
-        self._n_kept = n_kept
+        self._n_kept, self._code = n_kept, code
 
     def latest(self) -> Path | None:
         """Return the newest whole checkpoint, or ``None``."""
@@ -111,7 +126,9 @@ class CheckpointStore:
             save_file({n: w.detach().contiguous() for n, w in weights.items()}, folder / _WEIGHTS)
             states = {f"rng/{i}/{k}": v for i, own in enumerate(rng) for k, v in own.items()}
             save_file({**moments, **states}, folder / _OPTIMIZER)
-            text = json.dumps(asdict(state), indent=1, sort_keys=True)
+            codes = [c for c in state.codes if c != self._code] + [self._code]
+            known = asdict(state) | {"format": STATE_VERSION, "codes": [c for c in codes if c]}
+            text = json.dumps(known, indent=1, sort_keys=True)
             (folder / _STATE).write_text(text, encoding="utf-8")
 
         path = self.folder / f"{_PREFIX}{state.step:08d}"
@@ -145,14 +162,15 @@ class CheckpointStore:
         Raises
         ------
         MachineError
-            If it cannot be read, or holds other tensors.
+            If it cannot be read, is of another format, or holds other tensors.
         """
         import torch
         from safetensors import SafetensorError, safe_open
 
         try:
-            raw = json.loads((path / _STATE).read_text(encoding="utf-8"))
-            state = TrainState(**(raw | {"position": Position(**raw["position"])}))
+            raw = _read_state(path)
+            position, codes = Position(**raw["position"]), tuple(raw["codes"])
+            state = TrainState(**(raw | {"position": position, "codes": codes}))
             with safe_open(path / _WEIGHTS, "pt") as file, torch.no_grad():
                 names = file.keys()
                 shapes = {n: tuple(file.get_slice(n).get_shape()) for n in names}
@@ -178,6 +196,35 @@ class CheckpointStore:
 
     def _all(self) -> list[Path]:
         return sorted(p for p in self.folder.glob(f"{_PREFIX}*") if (p / _STATE).is_file())
+
+
+def codes_of(path: Path) -> tuple[str, ...]:
+    """Return the codes a checkpoint came by; none where it cannot be read, which restoring tells.
+
+    Raises
+    ------
+    MachineError
+        If it is of another format.
+    """
+    try:
+        return tuple(_read_state(path)["codes"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return ()
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    """Read what is no tensor, format taken off."""
+    raw: dict[str, Any] = json.loads((path / _STATE).read_text(encoding="utf-8"))
+    version = raw.pop("format", 0)
+    if version != STATE_VERSION:
+        by = f" (code {raw['codes'][-1]})" if raw.get("codes") else ""
+        raise MachineError(
+            f"checkpoint {path.name} is of format {version} and this trainer of format "
+            f"{STATE_VERSION}: what is stored, or what a step does, has changed between them, so it "
+            f"is not taken up and nothing of it is lost. Finish the run with the trainer that began "
+            f"it{by}, or begin anew with --fresh (is_fresh in the launchpad)"
+        )
+    return raw
 
 
 def clear_leftovers(folder: Path) -> None:
@@ -267,9 +314,13 @@ def write_text(path: Path, text: str) -> None:
     """Write a small text file so that a kill leaves the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = _sibling(path, "part")
-    part.write_text(text, encoding="utf-8")
-    _fsync(part)
-    part.replace(path)
+    try:
+        part.write_text(text, encoding="utf-8")
+        _fsync(part)
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _sibling(path: Path, suffix: str) -> Path:

@@ -37,7 +37,8 @@ class MachineConfig(Strict):
     Parameters
     ----------
     n_workers
-        Threads that decode pictures ahead of the model; 0 does it in line.
+        Threads that decode pictures ahead of the model, each on a core of its own while there are
+        any; 0 does it in line.
     checkpoint_every
         Optimiser steps between checkpoints.
     n_checkpoints_kept
@@ -81,6 +82,11 @@ class StageConfig(Strict):
         the warm-up never reaches ``lr``.
     epochs
         Passes over the data when ``max_steps`` is ``None``, and their limit otherwise.
+    last_batch
+        What becomes of the rows left over when ``epochs`` end within an effective batch. ``keep``:
+        a last step of their own, so that every row is trained on. ``drop``: no step, the steps are
+        rounded down, as the published counts are (7,648 of 1.958 M rows, 1,148 of 294 k). A row set
+        aside for a cause shifts those after it, so the last step may hold less under either.
     max_length
         Tokens of the longest sample, image tokens included; longer samples are dropped and
         counted, never cut. Engineering default 4,096.
@@ -109,6 +115,7 @@ class StageConfig(Strict):
     max_steps: int | None = Field(default=None, ge=1)
     planned_steps: int | None = Field(default=None, ge=1)
     epochs: int = Field(default=1, ge=1)
+    last_batch: Literal["keep", "drop"] = "keep"
     max_length: int = Field(default=4096, ge=16)
     precision: Literal["fp32", "bf16"] = "fp32"
     is_checkpointing_gradients: bool = False

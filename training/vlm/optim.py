@@ -53,9 +53,18 @@ def plan_steps(config: StageConfig, n_rows: int) -> Plan:
     Raises
     ------
     RecipeError
-        If the schedule is planned shorter than the run.
+        If the schedule is planned shorter than the run, or no batch is ever full and the recipe
+        drops those that are not.
     """
-    available = math.ceil(n_rows * config.epochs / config.effective_batch)
+    n_samples = n_rows * config.epochs
+    available, n_over = divmod(n_samples, config.effective_batch)
+    if config.last_batch == "keep":
+        available += n_over > 0
+    if not available:
+        raise RecipeError(
+            f"{n_samples:,} samples fill no batch of {config.effective_batch}, and last_batch 'drop' "
+            "leaves out one that is not full: set last_batch 'keep', or lower accumulation"
+        )
     n_steps = min(config.max_steps or available, available)
     planned = config.planned_steps or n_steps
     if planned < n_steps:

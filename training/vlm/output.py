@@ -1,9 +1,9 @@
 """The finished model as a folder: safetensors, processor, vocabulary, card and provenance.
 
 The folder loads with plain ``transformers`` (``AutoModelForImageTextToText``, ``AutoProcessor``),
-adapters that were kept included. For vLLM its tensors carry the names that its Qwen2.5-VL loader
-maps, and an index names the weights that are the model's own, so that adapters beside them are not
-read as such; vLLM itself was never run here.
+adapters that were kept included, and with vLLM: its tensors carry the names that vLLM's Qwen2.5-VL
+loader maps, and an index names the weights that are the model's own, so that adapters beside them are
+not read as such. A test asks vLLM and transformers the same questions and compares their tokens.
 What is written here carries no dates and no timings, so the same run gives the same bytes; timings
 are in the record of the run, which :mod:`training.vlm.run` adds.
 """
@@ -46,6 +46,8 @@ class Provenance:
         The data: hash of the release's manifest, split, rows in it.
     code_version, versions
         Hash of the trainer's source, and the libraries' versions.
+    earlier_codes
+        Hashes of other sources that trained before it, where a checkpoint of theirs was taken up.
     freeze_map
         The Markdown table of what was trained.
     n_steps, n_samples, n_tokens, n_label_tokens, n_dropped
@@ -68,6 +70,7 @@ class Provenance:
     dataset_split: str
     n_rows: int
     code_version: str
+    earlier_codes: Sequence[str]
     versions: Mapping[str, str]
     freeze_map: str
     n_steps: int
@@ -188,7 +191,7 @@ Where torchvision has only a CUDA build beside a CPU torch, call
 - Trained on {p.n_samples:,} samples, {p.n_tokens:,} tokens, {p.n_label_tokens:,} of them answers;
   rows set aside: {dropped}
 - Loss on answers only, nats per token: {_curve_words(p.losses)}
-- Code `{p.code_version}`; {", ".join(f"{k} {v}" for k, v in sorted(p.versions.items()))}
+- Code `{p.code_version}`{_earlier_words(p)}; {", ".join(f"{k} {v}" for k, v in sorted(p.versions.items()))}
 
 {p.freeze_map}
 
@@ -202,6 +205,11 @@ Where torchvision has only a CUDA build beside a CPU torch, call
 """
 
 
+def _earlier_words(p: Provenance) -> str:
+    codes = ", ".join(f"`{code}`" for code in p.earlier_codes)
+    return f", on from checkpoints of {codes}" if codes else ""
+
+
 def _adapter_words(p: Provenance) -> str:
     """Return what a reader must know about adapters that were kept."""
     if _fate_of_adapters(p) != "adapters":
@@ -210,9 +218,8 @@ def _adapter_words(p: Provenance) -> str:
     return f"""
 The stage's adapters lie beside the weights they were trained for (`{ADAPTER_CONFIG}`,
 `{ADAPTER_WEIGHTS}`). transformers adds them where the package `peft` is installed and **silently
-leaves them out where it is not**. vLLM takes them apart, `vllm serve FOLDER --enable-lora
---max-lora-rank {rank} --lora-modules eeg=FOLDER`; file and tensor names are those its loader maps,
-but it was not run.
+leaves them out where it is not**. vLLM takes them apart: `vllm serve FOLDER --enable-lora
+--max-lora-rank {rank} --lora-modules eeg=FOLDER`.
 """
 
 

@@ -9,8 +9,8 @@ Layout::
         result.json           what the run came to, timings included
     .OUT.work/<run>/          the same records and checkpoints while the run goes; then removed
 
-``<run>`` is a hash of settings, data and base. A run only ever takes up its own checkpoints, and a
-finished run asked for again is reported, not repeated.
+``<run>`` is a hash of settings, data and base. A run only ever takes up its own checkpoints
+(:mod:`training.vlm.work`), and a finished run asked for again is reported, not repeated.
 
 Several processes of a launcher (:mod:`training.vlm.parallel`) carry out one run together. The first
 of them owns the folders; all read them, so they lie on storage that every machine of the run sees.
@@ -18,41 +18,28 @@ of them owns the folders; all read them, so they lie on storage that every machi
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from training.vlm.base_config import BuiltModel
 from training.vlm.batch import Batch, Fillers, batches
-from training.vlm.checkpoint import (
-    CheckpointStore,
-    TrainState,
-    clear_leftovers,
-    recover_folder,
-)
+from training.vlm.checkpoint import CheckpointStore, TrainState, recover_folder
 from training.vlm.config import Recipe, StageConfig, StageName
 from training.vlm.data import InstructionDataset, Position, open_dataset
 from training.vlm.encode import Encoder
-from training.vlm.errors import Busy, MachineError, RecipeError
+from training.vlm.errors import RecipeError
 from training.vlm.freeze import apply_freeze_map, freeze_table, trained_parameters
 from training.vlm.loop import TrainTask, answer_loss, train
 from training.vlm.lora import attach_adapters
 from training.vlm.model import Vlm, fingerprint, load_model
 from training.vlm.optim import Plan, plan_steps
-from training.vlm.output import (
-    PROVENANCE_FILE,
-    Provenance,
-    code_version,
-    library_versions,
-    write_model,
-)
+from training.vlm.output import Provenance, code_version, library_versions, write_model
 from training.vlm.parallel import Team, joined
 from training.vlm.prepare import (
     Base,
@@ -60,6 +47,7 @@ from training.vlm.prepare import (
     check_machine,
     find_base,
     is_sharded,
+    leave_cores,
     left_out,
     place,
     store_base,
@@ -68,6 +56,7 @@ from training.vlm.report import Reporter, Reporters, StepLog
 from training.vlm.result import RESULT_FILE, Origin, StageResult, stage_result
 from training.vlm.shard import whole_tensors
 from training.vlm.tokenizer import PAD
+from training.vlm.work import beside, check_replaceable, enter, locked, run_key, unwritable
 
 TRAIN_SPLIT = "train"
 
@@ -118,23 +107,27 @@ class _Run:
     begun: float
 
     @property
-    def key(self) -> str:
-        """Hash of all that shapes the result; of the base's recipe where it is still unbuilt."""
+    def parts(self) -> dict[str, Any]:
+        """All that shapes the result; of the base its recipe where it is still unbuilt."""
         recipe = self.request.recipe
         is_built = self.base.folder is not None
-        parts = {
+        return {
             "stage": self.request.stage,
             "config": self.request.config.model_dump(),
             "image": recipe.image.model_dump(),
             "base": self.base.fingerprint if is_built else recipe.model.model_dump(),
             "dataset": self.dataset.fingerprint,
         }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def key(self) -> str:
+        """Hash of all that shapes the result."""
+        return run_key(self.parts)
 
     @property
     def work(self) -> Path:
         """Home of its checkpoints."""
-        return _beside(self.request.out, "work") / self.key
+        return beside(self.request.out, "work") / self.key
 
 
 def run_stage(request: StageRequest, reporters: Sequence[Reporter] = ()) -> StageResult:
@@ -158,7 +151,7 @@ def run_stage(request: StageRequest, reporters: Sequence[Reporter] = ()) -> Stag
         try:
             return _carry_out(run, listeners, team)
         except OSError as error:
-            raise _unwritable(request.out, error) from error
+            raise unwritable(request.out, error) from error
 
 
 def _understand(request: StageRequest, begun: float) -> _Run:
@@ -174,13 +167,12 @@ def _understand(request: StageRequest, begun: float) -> _Run:
 def _claim(run: _Run, held: ExitStack) -> StageResult | None:
     """Take hold of the output folder; return what lies there if it is this run's result."""
     out = run.request.out
-    held.enter_context(_locked(out))
+    held.enter_context(locked(out))
     recover_folder(out)
-    _check_replaceable(out)
+    check_replaceable(out)
     if run.request.is_fresh:
         shutil.rmtree(run.work, ignore_errors=True)
         return None
-    clear_leftovers(run.work)
     return _finished(run)
 
 
@@ -195,6 +187,9 @@ def _check_order(request: StageRequest) -> None:
 
 def _carry_out(run: _Run, listeners: Reporters, team: Team) -> StageResult:
     request = run.request
+    leave_cores(request.recipe.machine.n_workers)
+    if said := team.first(lambda: enter(run.work, run.parts, code_version())):
+        listeners.message(said)
     base = team.first(lambda: _store_base(run))
     vlm, table = team.all(lambda: _load(run, base))
     is_split = is_sharded(request.recipe.machine, run.device, team.size)
@@ -219,7 +214,7 @@ def _store_base(run: _Run) -> Base:
     try:
         return store_base(run.request.recipe, run.base, run.dataset.texts(), run.work)
     except OSError as error:
-        raise _unwritable(run.request.out, error) from error
+        raise unwritable(run.request.out, error) from error
 
 
 def _load(run: _Run, base: Base) -> tuple[Vlm, str]:
@@ -267,8 +262,8 @@ def _finish(
     try:
         write_model(vlm, request.out, _provenance(run, base, table, state, log), finish)
     except OSError as error:
-        raise _unwritable(request.out, error) from error
-    shutil.rmtree(_beside(request.out, "work"), ignore_errors=True)
+        raise unwritable(request.out, error) from error
+    shutil.rmtree(beside(request.out, "work"), ignore_errors=True)
     return results[0]
 
 
@@ -311,7 +306,7 @@ def _task(
         score=place(
             vlm.model, config, device, lambda batch: answer_loss(vlm.model, batch, device), is_split
         ),
-        store=CheckpointStore(run.work, machine.n_checkpoints_kept),
+        store=CheckpointStore(run.work, machine.n_checkpoints_kept, code_version()),
         checkpoint_every=machine.checkpoint_every,
         log=log,
         reporters=listeners,
@@ -335,6 +330,7 @@ def _provenance(run: _Run, base: Base, table: str, state: TrainState, log: StepL
         dataset_split=run.dataset.split,
         n_rows=run.dataset.n_rows,
         code_version=code_version(),
+        earlier_codes=[code for code in state.codes if code != code_version()],
         versions=library_versions(),
         freeze_map=table,
         n_steps=state.step,
@@ -358,39 +354,3 @@ def _finished(run: _Run) -> StageResult | None:
         return None
     result = StageResult(**known | {"model": str(out)})
     return result if fingerprint(out) == result.model_fingerprint else None
-
-
-def _unwritable(out: Path, error: OSError) -> MachineError:
-    return MachineError(f"output {str(out)!r} cannot be written: {error}")
-
-
-def _check_replaceable(out: Path) -> None:
-    """Refuse to replace a folder this trainer did not write."""
-    if not out.exists() or (out / PROVENANCE_FILE).is_file():
-        return
-    if not out.is_dir() or any(out.iterdir()):
-        raise MachineError(
-            f"output {str(out)!r} exists and holds no model of this trainer; name another folder"
-        )
-
-
-@contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """Keep a second run out of the same folder."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        lock = _beside(out, "lock").open("w")
-    except OSError as error:
-        raise _unwritable(out, error) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Busy(f"another run is writing to {str(out)!r}; wait for it") from error
-        except OSError as error:
-            raise _unwritable(out, error) from error
-        yield
-
-
-def _beside(out: Path, suffix: str) -> Path:
-    return out.with_name(f".{out.name}.{suffix}")

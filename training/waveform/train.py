@@ -31,6 +31,9 @@ from training.waveform.recipe import DetectorRecipe, OptimiserRecipe
 
 log = logging.getLogger(__name__)
 
+STATE_VERSION = 1
+"""Format of a checkpoint: what is stored, and what an epoch does with the same recipe and data. To be
+raised with a change to either; one of another format is refused, one without is older."""
 _TENSORS, _STATE = "checkpoint.safetensors", "checkpoint.json"
 
 
@@ -80,7 +83,7 @@ def train_network(
     ------
     TrainerError
         If there are no boxes to learn from, the loss stops being finite, or the checkpoint is of
-        another recipe or data set.
+        another recipe, data set or format.
     """
     import torch
 
@@ -114,7 +117,11 @@ class _Run:
         import torch
 
         self._recipe = recipe
-        self._key = {"recipe": recipe.recipe_hash, "data": data.data_hash}
+        self._key = {
+            "recipe": recipe.recipe_hash,
+            "data": data.data_hash,
+            "format": str(STATE_VERSION),
+        }
         self.model = self.build(recipe)
         self.average = copy.deepcopy(self.model).eval()
         self.average.requires_grad_(False)
@@ -194,9 +201,9 @@ class _Run:
 
         state = json.loads((out_dir / _STATE).read_text(encoding="utf-8"))
         for name, mine in self._key.items():
-            if state[name] != mine:
+            if (theirs := state.get(name, "0")) != mine:
                 raise TrainerError(
-                    f"the checkpoint in {out_dir.name} is of {name} {state[name]}, this run is of "
+                    f"the checkpoint in {out_dir.name} is of {name} {theirs}, this run is of "
                     f"{mine}; choose another folder or remove it"
                 )
         self.history = [Progress(*row) for row in state["history"]]

@@ -53,6 +53,8 @@ try:
         if how in ("lost", "failed"):
             kind = PeerLost if how == "lost" else PeerFailed
             raise kind("process 1 of 2 is gone")
+        if how == "mute":
+            os._exit(1)
         if how == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         while step < n:
@@ -127,6 +129,7 @@ for word in "$@"; do case "$word" in --jobs=*) id="${word#--jobs=}";; esac; done
 [ -e "$STAND_IN/deaf" ] && { rm "$STAND_IN/deaf"; echo 'Unable to contact slurm controller' >&2; exit 1; }
 if kill -0 "$(cat "$STAND_IN/$id.pid")" 2>/dev/null; then echo RUNNING
 elif [ -e "$STAND_IN/$id.state" ]; then cat "$STAND_IN/$id.state"
+elif [ -e "$STAND_IN/end" ]; then cat "$STAND_IN/end"
 else echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1; fi
 """
 
@@ -170,6 +173,7 @@ class _Ray(BaseHTTPRequestHandler):
     """The four requests of Ray's job interface."""
 
     jobs: dict[str, subprocess.Popen[bytes]]
+    folder: Path
     asked: list[tuple[str, str, Any, str | None]]
     stopped: set[str]
 
@@ -191,7 +195,10 @@ class _Ray(BaseHTTPRequestHandler):
         words = {None: "RUNNING", 0: "SUCCEEDED"}
         name = self.path.rsplit("/", 1)[-1]
         ended = "STOPPED" if name in self.stopped else "FAILED"
-        self._answer({"status": words.get(code, ended), "driver_exit_code": code})
+        told = self.folder / "end"
+        said = told.read_text() if code and told.exists() else None
+        answer = {"status": words.get(code, ended), "driver_exit_code": code, "message": said}
+        self._answer(answer)
 
     def do_POST(self) -> None:
         text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -216,6 +223,7 @@ class _Kubernetes(BaseHTTPRequestHandler):
     """What a client that starts a pod, follows its log and deletes it asks of a cluster."""
 
     pods: dict[str, subprocess.Popen[bytes]]
+    followed: set[str]
     folder: Path
 
     def log_message(self, *words: Any) -> None: ...
@@ -257,11 +265,16 @@ class _Kubernetes(BaseHTTPRequestHandler):
         if name not in self.pods:
             return []
         code = self.pods[name].poll()
+        if name in self.followed and (self.folder / "gone").exists():
+            return []
+        told = self.folder / "end"
+        end = json.loads(told.read_text()) if code and told.exists() else {}
         ended = {"exitCode": 128 - (code or 0) if (code or 0) < 0 else code}
+        ended["reason"] = end.pop("container", "Error" if code else "Completed")
         state = {"running": {}} if code is None else {"terminated": ended}
         status = {"name": "trainer", "image": "x", "imageID": "x", "restartCount": 0}
         status |= {"state": state, "ready": code is None}
-        return [{"metadata": {"name": name}, "status": {"containerStatuses": [status]}}]
+        return [{"metadata": {"name": name}, "status": {"containerStatuses": [status]} | end}]
 
     def _follow(self, name: str) -> None:
         self.send_response(200)
@@ -274,18 +287,22 @@ class _Kubernetes(BaseHTTPRequestHandler):
                     self.wfile.write(now.encode() + b" " + line)
                 self.wfile.flush()
                 if is_over:
+                    self.followed.add(name)
                     return
                 time.sleep(0.02)
 
     def do_DELETE(self) -> None:
         name = self.path.partition("?")[0].rsplit("/", 1)[-1]
         self.pods[name].terminate()
+        if (self.folder / "gone").exists():
+            self._answer({"kind": "Status", "reason": "NotFound"}, 404)
+            return
         self._answer({"metadata": {"name": name}})
 
 
 @pytest.fixture
 def kubernetes(tmp_path: Path) -> Iterator[Cluster]:
-    handler = type("Handler", (_Kubernetes,), {"pods": {}, "folder": tmp_path})
+    handler = type("Handler", (_Kubernetes,), {"pods": {}, "followed": set(), "folder": tmp_path})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_address[1]}"
@@ -334,7 +351,9 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
 
 @pytest.fixture
 def ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    handler = type("Handler", (_Ray,), {"jobs": {}, "asked": [], "stopped": set()})
+    handler = type(
+        "Handler", (_Ray,), {"jobs": {}, "asked": [], "stopped": set(), "folder": tmp_path}
+    )
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
