@@ -37,7 +37,7 @@ def add_benchmark(rooms: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     judge.add_argument("--rubric", default="five-axes", help="five-axes or anchored")
     judge.add_argument("--items", type=int, default=0, metavar="N", help="default: all")
     judge.add_argument("--family", action="append", default=[], metavar="ID=FAMILY",
-                       help="family of a judge or writer that is not known")  # fmt: skip
+                       help="family of a judge, writer or model that is not known")  # fmt: skip
     judge.set_defaults(command=_judge)
     speed = acts.add_parser("speed", help="seconds to score answers")
     speed.add_argument("--answers", type=int, default=10_000, metavar="N", help="default: 10000")

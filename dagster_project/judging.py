@@ -1,7 +1,8 @@
 """One model's stored answers put before a judge, and the scores kept for the report.
 
-How a judge is asked and checked is in ``benchmark.judging.judge``; here answers and items are read, and who
-wrote the training text is taken from the ``teacher`` column of the release's tables.
+How a judge is asked and checked is in ``benchmark.judging``; here answers and items are read. Who wrote
+the training text is taken from the ``teacher`` column of the release's tables, and what a model is made
+from, from its file or recipe.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import Any
 import polars as pl
 
 from benchmark.asking.exchange import write_bytes
-from benchmark.asking.under_test import ServedModel
+from benchmark.asking.under_test import FolderModel, ServedModel
 from benchmark.errors import BenchmarkError
-from benchmark.judging.judge import Judged, family_of, judge
+from benchmark.judging.judge import Judged, judge
 from benchmark.judging.summary import ON, JudgeSummary
 from benchmark.tasks.task import TASKS
 from dagster_project.corpora.registry import corpora
@@ -26,6 +27,7 @@ from dagster_project.under_test import other_models
 from prompts.teachers.cache import CACHE_FILE
 from prompts.teachers.registry import make_gateway
 from prompts.texts.template_writer import WRITER_VERSION
+from training.recipes import model_recipes, read_settings, recipe_path
 
 TEACHER_TABLES = ("narratives", "descriptions", "teacher_questions", "dialogues")
 
@@ -58,7 +60,7 @@ def judge_stored(
     n_items
         Most items, the first by id; 0 takes all.
     families
-        Families of models that are not known, by teacher id.
+        Families of models that are not known, by teacher id or by the name of the model under test.
 
     Raises
     ------
@@ -73,10 +75,9 @@ def judge_stored(
     answers = answers[:n_items] if n_items else answers
     cache = workspace.folder(CACHE_FILE)
     with make_gateway(settings, cache, run=f"judge/{task}/{model}/{rubric}") as gateway:
-        _assert_not_its_own(gateway.teacher_id, model, families)
         found = judge(
             gateway, answers, model=f"{model}{ON}{task}", writers=writers_of(workspace, release),
-            name=rubric, families=families,
+            answerer=answerer_of(model, families), name=rubric, families=families,
         )  # fmt: skip
         judge_name = gateway.teacher_id.replace(":", "-").replace("/", "-")
     path = workspace.folder("reports", "judges") / f"{task}--{model}--{rubric}--{judge_name}.json"
@@ -84,18 +85,21 @@ def judge_stored(
     return path, found
 
 
-def _assert_not_its_own(judge_id: str, model: str, families: Mapping[str, str] | None) -> None:
-    """Refuse a judge of the family of a served model whose answers it would judge."""
+def answerer_of(model: str, families: Mapping[str, str] | None = None) -> str:
+    """Return the id by which the family of a model under test is known, ``""`` where it has none.
+
+    That of a recipe is its base's: a judge knows its own words after fine-tuning too. A model that is
+    named in ``families`` is its own id.
+    """
+    if families and model in families:
+        return model
     other = other_models().get(model)
-    if not isinstance(other, ServedModel):
-        return
-    answerer = f"{other.teacher['provider']}:{other.teacher.get('model', '')}"
-    family = family_of(judge_id, families)
-    if family_of(answerer, families) == family:
-        raise BenchmarkError(
-            f"judge {judge_id!r} is of family {family!r}, as is {model!r} ({answerer}), whose "
-            "answers it would judge; take a judge of another family"
-        )
+    if isinstance(other, ServedModel):
+        return f"{other.teacher['provider']}:{other.teacher.get('model', '')}"
+    if isinstance(other, FolderModel):
+        return other.seen if isinstance(other.seen, str) and other.seen else Path(other.folder).name
+    base = read_settings(recipe_path(model))["model"] if model in model_recipes() else {}
+    return str(base.get("name", ""))
 
 
 def judge_summaries(folder: Path) -> list[JudgeSummary]:

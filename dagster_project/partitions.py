@@ -1,14 +1,16 @@
 """Partitions: shards, releases, recipes, tasks; and how the grains meet.
 
-All keys are static and exist from the first load. A dimension has a few hundred at most; task x model
-has about a thousand pairs, most of which nobody asks for. A shard is a stable hash of the subject
+All keys are static, exist from the first load, and number a few hundred at most. Task x model has as
+many pairs as tasks times the models that are asked; variants of a recipe are asked once they are named
+in the environment. A shard is a stable hash of the subject
 identity, so a subject never straddles shards. What a shard holds is said by the corpus registry; what
 a release or recipe holds, by its YAML file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 import dagster as dg
@@ -22,6 +24,12 @@ from training.recipes import detector_recipes, model_recipes
 
 MAX_SHARDS = 400
 """Bound on shard partitions; a UI and a daemon stay quick below a few hundred."""
+
+MAX_PAIRS = 500
+"""Bound on task x model as shipped: a grid whose rows and columns can still be looked over."""
+
+VARIANTS_VARIABLE = "NEUROGLOSS_VARIANTS"
+"""Names the variants of recipes that are asked too, comma-separated, or ``all``."""
 
 SHIPPED_DETECTOR = "shipped"
 """The weights inside the package: a detector partition without a recipe of its own to train."""
@@ -65,11 +73,48 @@ def tasks() -> dg.StaticPartitionsDefinition:
 
 @cache
 def task_by_model() -> dg.MultiPartitionsDefinition:
-    """Return task x model: the grain of answers and scores."""
-    models = sorted([*model_recipes(), *detector_recipes(), SHIPPED_DETECTOR, *models_under_test()])
+    """Return task x model: the grain of answers and scores.
+
+    Raises
+    ------
+    ValueError
+        If :data:`VARIANTS_VARIABLE` names no variant.
+    """
+    wanted = [name for name in os.environ.get(VARIANTS_VARIABLE, "").split(",") if name.strip()]
+    recipes = asked_recipes(model_recipes(), wanted)
+    models = sorted([*recipes, *detector_recipes(), SHIPPED_DETECTOR, *models_under_test()])
     return dg.MultiPartitionsDefinition(
         {"task": tasks(), "model": dg.StaticPartitionsDefinition(models)}
     )
+
+
+def asked_recipes(names: Iterable[str], wanted: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the recipes that are benchmark partitions: all but variants, and the variants wanted.
+
+    A variant is named after the recipe it varies: ``tiny_no_stage1`` is one of ``tiny``. Asking each of
+    them every task would make most of the grid, and an ablation is asked when it was trained.
+
+    Parameters
+    ----------
+    names
+        All recipes.
+    wanted
+        Variants, or ``all``.
+
+    Raises
+    ------
+    ValueError
+        If one of the wanted is no variant.
+    """
+    known, asked = sorted(names), {name.strip() for name in wanted}
+    variants = {n for n in known if any(n.startswith(f"{other}_") for other in known)}
+    odd = sorted(asked - variants - {"all"})
+    if odd:
+        raise ValueError(
+            f"{VARIANTS_VARIABLE} names {odd[0]!r}, which is no variant of a recipe; name some of "
+            f"{', '.join(sorted(variants)) or 'none'}, or all"
+        )
+    return tuple(n for n in known if n not in variants or n in asked or "all" in asked)
 
 
 def shards_to_releases() -> dg.StaticPartitionMapping:

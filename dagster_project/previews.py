@@ -74,6 +74,28 @@ def page_png_of_row(row: Mapping[str, Any]) -> bytes:
     return render_page_png(*_page_inputs(row))
 
 
+def boxed_page_png_of_row(
+    row: Mapping[str, Any], boxes: Sequence[tuple[str, float, float, tuple[int, int, int]]]
+) -> bytes:
+    """Render the page of one ``segments`` row with boxes over it: channel, start, end, colour.
+
+    A box of a channel that no row shows is left out.
+    """
+    from detectors.pages.geometry import page_geometry
+    from detectors.pages.overlay import PageBox, draw_boxes, review_png
+    from detectors.pages.page import page_traces, render_page
+
+    inputs = _page_inputs(row)
+    geometry = page_geometry(inputs[2])
+    _, y_px = page_traces(*inputs)
+    marks = [
+        PageBox(channel, t0_s, t1_s, colour=colour)
+        for channel, t0_s, t1_s, colour in boxes
+        if geometry.rows_showing(channel)
+    ]
+    return review_png(draw_boxes(render_page(*inputs), marks, geometry, y_px))
+
+
 def topomap_png_of_row(row: Mapping[str, Any]) -> bytes | None:
     """Draw the potential at the middle sample of one ``segments`` row, average reference.
 

@@ -83,8 +83,9 @@ class Reply:
     output
         Its raw text.
     option_logprobs
-        Natural log-probability of each option letter as the first token of the answer; empty where
-        the model gives none.
+        Natural log-probability of each option: of its letter as the first token of the answer, or,
+        from :class:`benchmark.asking.option_words.ChoosesByWords`, of all its words and the end of
+        the turn. Empty where the model gives none.
     """
 
     output: str

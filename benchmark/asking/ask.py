@@ -29,6 +29,7 @@ def ask(
     *,
     controls: Sequence[str] = ("none",),
     seed: int = 0,
+    at_once: bool = False,
 ) -> list[dict[str, Any]]:
     """Ask a model every item under every control.
 
@@ -46,6 +47,8 @@ def ask(
         Names of :data:`benchmark.asking.controls.CONTROLS`.
     seed
         Seed of the controls.
+    at_once
+        Hand the model all controls in one go, for one that takes a day for each: its batch jobs.
 
     Returns
     -------
@@ -59,13 +62,14 @@ def ask(
         If a control cannot be applied or the model returns another number of replies.
     """
     rows = []
-    for control in controls:
-        shown = apply_control(control, items, pages, seed=seed)
-        _log.info("asking %s: %d items, control %s", model.name, len(items), control)
-        replies = _ask_once_each(model, items, shown)
+    for turn in [controls] if at_once else [[control] for control in controls]:
+        asked = [(control, item) for control in turn for item in items]
+        shown = [p for control in turn for p in apply_control(control, items, pages, seed=seed)]
+        _log.info("asking %s: %d items, control %s", model.name, len(items), ", ".join(turn))
+        replies = _ask_once_each(model, [item for _, item in asked], shown)
         rows += [
             answer_row(task.kind, item, reply, model.name, control)
-            for item, reply in zip(items, replies, strict=True)
+            for (control, item), reply in zip(asked, replies, strict=True)
         ]
     return rows
 
@@ -104,6 +108,8 @@ def _ask_once_each(
 def grade(task: Task, items: Sequence[Row], answers: Sequence[Row]) -> list[dict[str, Any]]:
     """Fill in ``is_correct`` and ``score`` of answers from the reference in the items.
 
+    The score of a text is the task's primary metric of that answer alone, in the metric's own unit.
+
     Parameters
     ----------
     task
@@ -121,7 +127,8 @@ def grade(task: Task, items: Sequence[Row], answers: Sequence[Row]) -> list[dict
     by_id = {row["item_id"]: row for row in items}
     check_answers(by_id, answers)
     graders = {"choice": _grade_choice, "text": _grade_text, "boxes": _grade_boxes}
-    return graders[task.kind](by_id, answers)
+    grader = _TEXT_GRADERS.get(task.primary_metric) or graders[task.kind]
+    return grader(by_id, answers)
 
 
 def check_answers(items: Mapping[str, Row], answers: Sequence[Row]) -> None:
@@ -158,6 +165,23 @@ def _grade_text(items: Mapping[str, Row], answers: Sequence[Row]) -> list[dict[s
         {**row, "is_correct": None, "score": overlap.rouge1}
         for row, overlap in zip(answers, overlaps, strict=True)
     ]
+
+
+def _grade_slots(items: Mapping[str, Row], answers: Sequence[Row]) -> list[dict[str, Any]]:
+    from benchmark.scores.narrator_slots import narrative_f1
+
+    return [
+        {
+            **row,
+            "is_correct": None,
+            "score": narrative_f1(items[row["item_id"]]["slots"], row["answer"]),
+        }
+        for row in answers
+    ]
+
+
+_TEXT_GRADERS = {"narrator_slot_f1": _grade_slots}
+"""By primary metric; any other text is graded by ROUGE-1."""
 
 
 def _grade_boxes(items: Mapping[str, Row], answers: Sequence[Row]) -> list[dict[str, Any]]:

@@ -51,6 +51,8 @@ class HostedModel:
         Pages of open corpora may be sent to a server outside.
     image_tokens
         Most input tokens a page is billed as.
+    is_batched
+        Requests travel as the provider's batch jobs, at half the price and within a day.
     """
 
     def __init__(
@@ -61,12 +63,14 @@ class HostedModel:
         is_within: bool,
         pages_may_leave: bool = False,
         image_tokens: int = IMAGE_TOKENS,
+        is_batched: bool = False,
     ) -> None:
         self._gateway = gateway
         self._name = name
         self._is_within = is_within
         self._pages_may_leave = pages_may_leave
         self._image_tokens = image_tokens
+        self.is_batched = is_batched
         self._dropped: Counter[str] = Counter()
 
     @property
@@ -219,7 +223,7 @@ def open_hosted(
     Raises
     ------
     BenchmarkError
-        If the settings are wrong, name the offline writer or batch mode, or the key is not set.
+        If the settings are wrong or name the offline writer, or the key is not set.
     """
     values: dict[str, Any] = {"temperature": 0.0, **teacher}
     floor = max(MIN_OUTPUT_TOKENS, task.max_new_tokens)
@@ -234,10 +238,6 @@ def open_hosted(
                 f"model {name!r} has provider 'template', which writes training text and answers "
                 "nothing; name openai, gemini or openai_compatible"
             )
-        if settings.mode != "online":
-            raise BenchmarkError(
-                f"model {name!r} has mode {settings.mode!r}; models under test are asked 'online'"
-            )
         gateway = make_gateway(settings, cache, run=f"answers/{task.name}/{name}")
     except TeacherError as error:
         raise BenchmarkError(f"model {name!r} cannot be asked: {error}") from error
@@ -247,4 +247,5 @@ def open_hosted(
         is_within=is_inside(settings),
         pages_may_leave=pages_may_leave,
         image_tokens=settings.image_tokens,
+        is_batched=settings.mode == "batch",
     )

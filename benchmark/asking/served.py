@@ -83,7 +83,9 @@ def ask_served(
     with closing(
         open_hosted(name, model.teacher, task, cache, pages_may_leave=pages_may_leave)
     ) as hosted:
-        rows = ask(hosted, task, asked, pages, controls=controls, seed=seed)
+        rows = ask(
+            hosted, task, asked, pages, controls=controls, seed=seed, at_once=hosted.is_batched
+        )
         dropped = ", ".join(f"{cause} {n}" for cause, n in sorted(hosted.dropped.items()))
     if dropped:
         _log.warning("%s: without an answer, counted as unparsed: %s", name, dropped)

@@ -86,9 +86,8 @@ def measure_corpus(
 
     spec, folder = corpus(key), Path(root)
     clock = cpu_s if _PROC.is_dir() else time.perf_counter
-    taken_s = cut_s = 0.0
+    taken_s, cut_s, n_segments = 0.0, 0.0, 0
     rows: list[Any] = []
-    n_segments = 0
     for i in range(rounds + is_warmed):
         is_counted = i >= is_warmed
         before = clock()

@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from statistics import median
@@ -155,52 +156,80 @@ def bench_engine(
     tell = on_progress or (lambda _: None)
     with ExitStack() as stack:
         folder = work_dir or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        folder.mkdir(parents=True, exist_ok=True)
-        edf = folder / "recording.edf"
-        tell(f"writing {minutes:g} minutes of EEG")
-        write_recording(edf, minutes)
-        engine, baseline = (
-            stack.enter_context(_Worker(side, edf, folder / side, n_pictures))
-            for side in ("engine", "baseline")
-        )
-        measured: Rounds = {"engine": [], "baseline": [], "reused_figure": []}
-        for i in range(rounds + 1):
-            tell(f"round {i} of {rounds}" if i else "warming up both sides")
-            answers = {
-                "engine": engine.order("round"),
-                "baseline": baseline.order("round"),
-                "reused_figure": baseline.order("reused_figure"),
-            }
-            for side, answer in answers.items():
-                measured[side] += [answer] if i else []
-        tell("page quality")
-        quality = baseline.order("page_quality")
-        tell("floors of single steps")
-        floors = baseline.order("floors")
-        detector_ms = engine.order("detector")["ms_per_segment"] if has_detector else None
-        sizes = [p.stat().st_size for p in sorted((folder / "baseline").glob("page_*.png"))]
-        agreement = _agreement(folder / "engine" / "check.npz", folder / "baseline" / "check.npz")
+        found = _measure(stack, folder, minutes, rounds, n_pictures, has_detector, tell)
     if callable(orchestration):
         tell("orchestration")
         orchestration = orchestration()
-    stages, end_to_end = _stages(measured), _end_to_end(measured)
-    page = _page(quality, sizes, measured)
+    return _report(found, minutes, rounds, n_pictures, orchestration)
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What the workers answered: every round, page quality, floors, sizes of the baseline's pages."""
+
+    rounds: Rounds
+    quality: Mapping[str, Any]
+    floors: Any
+    sizes: Sequence[int]
+    agreement: Agreement
+    detector_ms: Mapping[str, float] | None
+
+
+def _measure(
+    stack: ExitStack, folder: Path, minutes: float, rounds: int, n_pictures: int,
+    has_detector: bool, tell: Callable[[str], None],
+) -> _Measured:  # fmt: skip
+    """Write the recording and have both sides work on it, each in a process of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    edf = folder / "recording.edf"
+    tell(f"writing {minutes:g} minutes of EEG")
+    write_recording(edf, minutes)
+    engine, baseline = (
+        stack.enter_context(_Worker(side, edf, folder / side, n_pictures))
+        for side in ("engine", "baseline")
+    )
+    measured: Rounds = {"engine": [], "baseline": [], "reused_figure": []}
+    for i in range(rounds + 1):
+        tell(f"round {i} of {rounds}" if i else "warming up both sides")
+        answers = {
+            "engine": engine.order("round"),
+            "baseline": baseline.order("round"),
+            "reused_figure": baseline.order("reused_figure"),
+        }
+        for side, answer in answers.items():
+            measured[side] += [answer] if i else []
+    tell("page quality")
+    quality = baseline.order("page_quality")
+    tell("floors of single steps")
+    floors = baseline.order("floors")
+    detector_ms = engine.order("detector")["ms_per_segment"] if has_detector else None
+    sizes = [p.stat().st_size for p in sorted((folder / "baseline").glob("page_*.png"))]
+    agreement = _agreement(folder / "engine" / "check.npz", folder / "baseline" / "check.npz")
+    return _Measured(measured, quality, floors, sizes, agreement, detector_ms)
+
+
+def _report(
+    found: _Measured, minutes: float, rounds: int, n_pictures: int, share: float | None
+) -> EngineReport:
+    stages, end_to_end = _stages(found.rounds), _end_to_end(found.rounds)
+    page = _page(found.quality, found.sizes, found.rounds)
+    engine, baseline = found.rounds["engine"], found.rounds["baseline"]
     return EngineReport(
         minutes=minutes,
-        n_segments=int(measured["engine"][0]["n_segments"]),
+        n_segments=int(engine[0]["n_segments"]),
         rounds=rounds,
         n_pictures=n_pictures,
         stages=stages,
         end_to_end=end_to_end,
         page=page,
-        agreement=agreement,
-        rss_mb=max(answer["rss_mb"] for answer in measured["engine"]),
-        baseline_rss_mb=max(answer["rss_mb"] for answer in measured["baseline"]),
-        busy_share=median(a["cpu_s"] / a["wall_s"] for a in measured["engine"]),
-        detector_ms_per_segment=detector_ms,
-        orchestration_share=orchestration,
+        agreement=found.agreement,
+        rss_mb=max(answer["rss_mb"] for answer in engine),
+        baseline_rss_mb=max(answer["rss_mb"] for answer in baseline),
+        busy_share=median(a["cpu_s"] / a["wall_s"] for a in engine),
+        detector_ms_per_segment=found.detector_ms,
+        orchestration_share=share,
         environment=_environment(),
-        floors=judged(floors, stages, page, end_to_end.ratio),
+        floors=judged(found.floors, stages, page, end_to_end.ratio),
     )
 
 

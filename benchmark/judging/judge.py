@@ -1,14 +1,14 @@
 """A language model as judge of free text: rubrics, repeats, planted errors, pairs in both orders.
 
 It asks through the teachers' gateway, so every reply is structured, cached, capped, and may be sent
-as a batch. A judge of the family that wrote the training text is refused: it prefers its own words
-(``evaluation.md`` 6.5, rules 4 and 8). Prompts are in ``judging/prompt.py``, planted errors in
-``judging/controls.py``, the numbers kept in ``judging/summary.py``.
+as a batch. Who may judge whom is in ``judging/families.py``, prompts are in ``judging/prompt.py``,
+planted errors in ``judging/controls.py``, the numbers kept in ``judging/summary.py``. An answer that
+says nothing gets the least on every axis without being asked about: where the reference is silent on
+an axis as well, a judge would call silence right.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ import numpy as np
 from benchmark.errors import BenchmarkError
 from benchmark.judging.agreement import krippendorff_alpha, same_share
 from benchmark.judging.controls import Planted, planted
+from benchmark.judging.families import assert_not_its_own, assert_other_family
 from benchmark.judging.prompt import (
     PAIR,
     Rubric,
@@ -24,30 +25,13 @@ from benchmark.judging.prompt import (
     rubric,
     why_not_judged,
 )
-from benchmark.judging.summary import AxisScore, JudgeSummary, PlantedScore
+from benchmark.judging.summary import ON, AxisScore, JudgeSummary, PlantedScore
 from benchmark.scores.intervals import Floats, mean_interval
 from prompts.teachers.base import Outcome, Task, TeacherRequest
 from prompts.teachers.gateway import Gateway
 
 N_REPEATS = 3
 """Times each text is judged (``evaluation.md`` 6.5, rule 4)."""
-FAMILIES: tuple[tuple[str, str], ...] = (
-    (r"gpt|chatgpt|o[134](?:-|$)|davinci", "openai"),
-    (r"gemini|gemma|medgemma|palm", "google"),
-    (r"claude", "anthropic"),
-    (r"qwen|qwq|qvq", "qwen"),
-    (r"llama|llava|vicuna", "llama"),
-    (r"mistral|mixtral|magistral|ministral|pixtral", "mistral"),
-    (r"deepseek", "deepseek"),
-    (r"phi-?\d", "phi"),
-    (r"grok", "xai"),
-    (r"glm|chatglm", "zhipu"),
-    (r"kimi|moonshot", "moonshot"),
-    (r"internlm|internvl", "internlm"),
-    (r"command|aya", "cohere"),
-    (r"nemotron", "nvidia"),
-)
-"""First words of a model's name, after any folder, and its family."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +56,11 @@ class Judged:
     answer: str
     is_gated: bool
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether the answer says nothing at all."""
+        return not self.answer.strip()
+
 
 @dataclass(frozen=True, slots=True)
 class PairVerdict:
@@ -92,81 +81,13 @@ class PairVerdict:
     is_consistent: bool
 
 
-def family_of(teacher_id: str, families: Mapping[str, str] | None = None) -> str:
-    """Return the family of a writer or judge by its id in the ``teacher`` column.
-
-    Parameters
-    ----------
-    teacher_id
-        ``provider:model`` or ``template@<version>``.
-    families
-        Families of models the table does not know, by id.
-
-    Raises
-    ------
-    BenchmarkError
-        If the family is not known: then nobody can say that it differs.
-    """
-    if families and teacher_id in families:
-        return families[teacher_id]
-    if teacher_id.startswith("template@"):
-        return "template"
-    model = teacher_id.partition(":")[2].lower().rpartition("/")[2]
-    found = next((name for start, name in FAMILIES if re.match(start, model)), "")
-    if not found:
-        raise BenchmarkError(
-            f"the family of {teacher_id!r} is not known; name it in families, such as "
-            f"{{{teacher_id!r}: 'its-maker'}}"
-        )
-    return found
-
-
-def assert_other_family(
-    judge: str, writers: Iterable[str], families: Mapping[str, str] | None = None
-) -> str:
-    """Refuse a judge of the family of any writer.
-
-    Parameters
-    ----------
-    judge
-        The judge's teacher id.
-    writers
-        Values of the ``teacher`` column of the rows the model was trained on.
-    families
-        As in :func:`family_of`.
-
-    Returns
-    -------
-    str
-        The judge's family.
-
-    Raises
-    ------
-    BenchmarkError
-        If a family is shared or unknown, or no writer is named.
-    """
-    named = sorted(set(writers))
-    if not named or not all(named):
-        raise BenchmarkError(
-            "rows without a teacher do not say who wrote them, so no judge can be cleared; take the "
-            "teacher column of the rows the model was trained on"
-        )
-    family = family_of(judge, families)
-    for writer in named:
-        if family_of(writer, families) == family:
-            raise BenchmarkError(
-                f"judge {judge!r} is of family {family!r}, which wrote the training text "
-                f"({writer!r}); take a judge of another family"
-            )
-    return family
-
-
 def judge(
     gateway: Gateway,
     answers: Sequence[Judged],
     *,
     model: str,
     writers: Iterable[str],
+    answerer: str = "",
     name: str = "five-axes",
     n_repeats: int = N_REPEATS,
     seed: int = 0,
@@ -180,61 +101,82 @@ def judge(
         Road to the judge.
     answers
         What is judged; the references serve for the planted errors.
-    model
-        Whose answers they are.
-    writers
-        Values of the ``teacher`` column of the rows the model was trained on.
-    name
-        Rubric.
-    n_repeats
-        Times each text is judged.
-    seed
-        Of planted errors and intervals.
-    families
-        As in :func:`family_of`.
+    model, writers
+        Whose answers they are, and the ``teacher`` column of the rows it was trained on.
+    answerer
+        Id of the model itself or of its base, ``""`` for one built from random weights.
+    name, n_repeats
+        Rubric, and the times each text is judged.
+    seed, families
+        Of planted errors and intervals; as in :func:`benchmark.judging.families.family_of`.
 
     Raises
     ------
     BenchmarkError
-        If the judge's family wrote the text, or there is nothing to judge that may leave.
+        If the judge's family wrote the text or the answers, or nothing to judge may leave.
     TeacherError
         As the gateway raises it: no key, spend cap, every item of a gated corpus.
     """
-    if not answers or n_repeats < 1:
-        raise BenchmarkError(
-            f"{len(answers)} answers judged {n_repeats} times; give at least one of each"
-        )
-    writers = tuple(sorted(set(writers)))
+    _check(answers, n_repeats)
+    writers, how = tuple(sorted(set(writers))), rubric(name)
     family = assert_other_family(gateway.teacher_id, writers, families)
-    how = rubric(name)
-    n_asked = len(answers)
-    free = [a for a in answers if gateway.is_inside or not a.is_gated]
-    answers = _may_be_judged(free or answers)
-    by_id = {a.item_id: a for a in answers}
-    made = planted({a.item_id: a.reference for a in answers}, seed=seed)
-    pairs = tuple(pair for pair in made if not why_not_judged(pair.false))
-    tasks = [*_answer_tasks(how, answers, n_repeats), *_planted_tasks(how, pairs, by_id, n_repeats)]
-    outcomes = {o.task.tag: o for o in gateway.outcomes(tasks)}
-    given = {axis: _grades(how, axis, answers, outcomes, n_repeats) for axis in how.axes}
-    rows = tuple(_axis(axis, grades, answers, seed) for axis, grades in given.items())
-    total = np.sum(list(given.values()), axis=0)
-    if len(how.axes) > 1:
-        rows = (*rows, _axis("sum", total, answers, seed))
+    asked_of = model.rpartition(ON)[0] or model
+    own = assert_not_its_own(gateway.teacher_id, asked_of, answerer, families)
+    kept = _may_be_judged([a for a in answers if gateway.is_inside or not a.is_gated] or answers)
+    told = _ask(gateway, how, kept, n_repeats, seed)
     return JudgeSummary(
         model=model,
         judge=gateway.teacher_id,
         judge_family=family,
+        answerer_family=own,
         writers=writers,
         prompt=how.name,
         prompt_hash=how.prompt_hash,
         n_repeats=n_repeats,
-        n_dropped=sum(o.reply is None for o in outcomes.values()),
-        n_held_back=n_asked - len(answers),
-        cost_usd=_paid(outcomes.values()),
-        rows=rows,
-        planted=_planted_scores(how, pairs, outcomes, n_repeats),
-        agreement=_repeat_agreement(total),
+        n_dropped=sum(o.reply is None for o in told.outcomes.values()),
+        n_held_back=len(answers) - len(kept),
+        n_silent=sum(a.is_silent for a in kept),
+        cost_usd=_paid(told.outcomes.values()),
+        rows=_axes(how, told.grades, kept, seed),
+        planted=_planted_scores(how, told.pairs, told.outcomes, n_repeats),
+        agreement=_repeat_agreement(np.sum(list(told.grades.values()), axis=0)),
     )
+
+
+def _check(answers: Sequence[Judged], n_repeats: int) -> None:
+    if not answers or n_repeats < 1:
+        raise BenchmarkError(
+            f"{len(answers)} answers judged {n_repeats} times; give at least one of each"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What came back: outcomes by tag, the pairs asked about, grades by axis and item."""
+
+    outcomes: Mapping[str, Outcome]
+    pairs: tuple[Planted, ...]
+    grades: Mapping[str, Floats]
+
+
+def _ask(
+    gateway: Gateway, how: Rubric, answers: Sequence[Judged], n_repeats: int, seed: int
+) -> _Told:
+    made = planted({a.item_id: a.reference for a in answers}, seed=seed)
+    pairs = tuple(pair for pair in made if not why_not_judged(pair.false))
+    by_id = {a.item_id: a for a in answers}
+    tasks = [*_answer_tasks(how, answers, n_repeats), *_planted_tasks(how, pairs, by_id, n_repeats)]
+    outcomes = {o.task.tag: o for o in gateway.outcomes(tasks)}
+    grades = {axis: _grades(how, axis, answers, outcomes, n_repeats) for axis in how.axes}
+    return _Told(outcomes, pairs, grades)
+
+
+def _axes(
+    how: Rubric, grades: Mapping[str, Floats], answers: Sequence[Judged], seed: int
+) -> tuple[AxisScore, ...]:
+    """Return a row for each axis, and for their sum where there are several."""
+    summed = {"sum": np.sum(list(grades.values()), axis=0)} if len(how.axes) > 1 else {}
+    return tuple(_axis(axis, given, answers, seed) for axis, given in {**grades, **summed}.items())
 
 
 def judge_pairs(
@@ -243,11 +185,21 @@ def judge_pairs(
     other: Sequence[Judged],
     *,
     writers: Iterable[str],
+    answerers: Mapping[str, str] | None = None,
     families: Mapping[str, str] | None = None,
 ) -> tuple[PairVerdict, ...]:
     """Ask which of two answers is better, in both orders; ties are allowed.
 
     Items whose reply was dropped in either order are left out.
+
+    Parameters
+    ----------
+    gateway, writers, families
+        As in :func:`judge`.
+    one, other
+        Answers to the same items in the same order.
+    answerers
+        Id of each of the two models or of its base, by its name.
 
     Raises
     ------
@@ -257,6 +209,8 @@ def judge_pairs(
     if [a.item_id for a in one] != [b.item_id for b in other]:
         raise BenchmarkError("the two models' answers are not about the same items in one order")
     assert_other_family(gateway.teacher_id, writers, families)
+    for model, answerer in (answerers or {}).items():
+        assert_not_its_own(gateway.teacher_id, model, answerer, families)
     tasks = []
     for a, b in zip(one, other, strict=True):
         for order, (first, second) in (("forward", (a, b)), ("back", (b, a))):
@@ -296,7 +250,7 @@ def _may_be_judged(answers: Sequence[Judged]) -> list[Judged]:
 
 def _answer_tasks(how: Rubric, answers: Sequence[Judged], n_repeats: int) -> Iterator[Task]:
     for a in answers:
-        for n in range(n_repeats):
+        for n in range(0 if a.is_silent else n_repeats):
             yield _task(how, f"answer|{n}|{a.item_id}", a, {"candidate": a.answer}, n)
 
 
@@ -339,6 +293,9 @@ def _grades(
     """Return grades of shape (n_items, n_repeats), NaN where a reply was dropped."""
     grades = np.full((len(answers), n), np.nan)
     for i, answer in enumerate(answers):
+        if answer.is_silent:
+            grades[i] = min(how.points.values())
+            continue
         for repeat in range(n):
             points = _points(how, outcomes[f"answer|{repeat}|{answer.item_id}"])
             if points is not None:

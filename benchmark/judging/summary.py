@@ -44,6 +44,9 @@ class JudgeSummary(_Strict):
     model: str = Field(description="model and task, joined by ON")
     judge: str
     judge_family: str
+    answerer_family: str | None = Field(
+        default=None, description='of the model judged, "" for none; null: not looked at'
+    )
     writers: tuple[str, ...] = Field(description="teacher column of the rows trained on")
     prompt: str
     prompt_hash: str
@@ -51,6 +54,9 @@ class JudgeSummary(_Strict):
     n_dropped: int = Field(description="replies that never fitted; left out and counted")
     n_held_back: int = Field(
         default=0, description="items of gated corpora or with a text that may not be sent"
+    )
+    n_silent: int = Field(
+        default=0, description="answers that say nothing: the least on every axis, unasked"
     )
     cost_usd: float
     rows: tuple[AxisScore, ...]

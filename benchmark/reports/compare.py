@@ -2,16 +2,15 @@
 
 A run is a folder that ``reports/report.py`` wrote with its answers. Tasks are compared only where the hash
 over items, prompts and targets is the same; what is set aside says why. Differences are paired by
-item and resampled by subject (``evaluation.md`` 6.9); a classification task is tested on balanced
-accuracy, its primary metric, every other task on the mean score of its answers. Metrics stand for
-themselves, and Holm's correction runs over the tasks of the comparison.
+item and resampled by subject (``evaluation.md`` 6.9), each task on its primary metric; one test is in
+``reports/paired.py``. Metrics stand for themselves, and Holm's correction runs over the tasks of the
+comparison.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -21,19 +20,9 @@ from pydantic import ValidationError
 
 from benchmark.asking.exchange import read_answers
 from benchmark.errors import BenchmarkError
-from benchmark.reports.result import DISCLAIMER, Result
-from benchmark.scores.classification import balanced_gap, right_option
-from benchmark.scores.intervals import (
-    LEVEL,
-    Floats,
-    Interval,
-    holm,
-    mcnemar_p,
-    mean_interval,
-    sign_permutation_p,
-    wilcoxon_p,
-)
-from benchmark.scores.metrics import METRICS, choice_sums, recall_mean
+from benchmark.reports.paired import PairedTest, needs_references, paired_test
+from benchmark.reports.result import DISCLAIMER, Result, TaskResult
+from benchmark.scores.intervals import LEVEL, Interval, holm
 from benchmark.scores.scoring import BASELINES
 from benchmark.tasks.registry import unknown
 from benchmark.tasks.task import TASKS, Row
@@ -41,12 +30,11 @@ from benchmark.tasks.task import TASKS, Row
 ANSWERS_FILE = "answers.parquet"
 RESULT_FILE = "result.json"
 REFERENCES_FILE = "references.json"
-BALANCED = "balanced_accuracy"
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as read back: its result, its graded answers, right options of classification items."""
+    """A run as read back: its result, its graded answers, what is right of items that need it."""
 
     name: str
     result: Result
@@ -56,58 +44,6 @@ class Run:
     def models(self) -> tuple[str, ...]:
         """Return the models under test, baselines left out."""
         return tuple(sorted({r["model"] for r in self.answers} - set(BASELINES)))
-
-
-@dataclass(frozen=True, slots=True)
-class PairedTest:
-    """One task, model B minus model A, item by item.
-
-    Parameters
-    ----------
-    task, metric
-        What was scored: balanced accuracy of classification tasks, else ``score`` of the graded
-        answers, x100 for texts.
-    value_a, value_b
-        Of the items both were asked.
-    gap
-        B minus A with its interval clustered by subject.
-    p_permutation
-        Two-sided, signs flipped by subject.
-    p_holm
-        The same, corrected over the tasks of the comparison.
-    p_wilcoxon
-        Signed ranks of subject means, items weighted by class for balanced accuracy; None with fewer
-        than two subjects that differ.
-    p_mcnemar
-        Exact, only for accuracy with one item per subject; else None, since items of a subject are
-        not independent.
-    n_items, n_unparsed_a, n_unparsed_b
-        Items both were asked, and unread answers, which count as wrong.
-    n_left_out
-        Items that only one was asked, since their rows may not leave for the other.
-    verdict
-        ``B is higher``, ``B is lower`` or ``no difference is shown``.
-    """
-
-    task: str
-    metric: str
-    value_a: float
-    value_b: float
-    gap: Interval
-    p_permutation: float
-    p_holm: float
-    p_wilcoxon: float | None
-    p_mcnemar: float | None
-    n_items: int
-    n_unparsed_a: int
-    n_unparsed_b: int
-    n_left_out: int
-    verdict: str
-
-    @property
-    def scale(self) -> float:
-        """What values are shown times: shares as per cent."""
-        return 100.0 if METRICS[self.metric].unit == "share" else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,22 +95,6 @@ def read_run(folder: Path) -> Run:
     return Run(folder.name, result, tuple(read_answers(folder / ANSWERS_FILE)), references)
 
 
-def references_of(items: Mapping[str, Sequence[Row]]) -> dict[str, str]:
-    """Return the right option of every item of the tasks whose primary metric is balanced accuracy.
-
-    Parameters
-    ----------
-    items
-        Rows of table ``benchmark_items`` by task.
-    """
-    return {
-        row["item_id"]: right_option(row)
-        for name in sorted(items)
-        if TASKS[name].primary_metric == BALANCED
-        for row in items[name]
-    }
-
-
 def compare_runs(
     a: Run, b: Run, *, model_a: str | None = None, model_b: str | None = None, seed: int = 0
 ) -> Comparison:
@@ -207,7 +127,7 @@ def compare_runs(
         if cause:
             set_aside[task] = cause
         else:
-            tests.append(_paired(task, *said, {**a.references, **b.references}, seed))
+            tests.append(paired_test(task, *said, {**a.references, **b.references}, seed))
     return Comparison(
         a.name, b.name, first, second, _corrected(tests), set_aside, _differences(a, b)
     )
@@ -261,70 +181,35 @@ def _cause(a: Run, b: Run, task: str, said_a: Mapping[str, Row], said_b: Mapping
     for side, run in (("A", a), ("B", b)):
         if task not in run.result.tasks:
             return f"run {side} has no such task"
-    of_a, of_b = a.result.tasks[task], b.result.tasks[task]
-    if of_a.version != of_b.version:
-        return f"task versions {of_a.version} and {of_b.version}"
-    if of_a.items_sha256 != of_b.items_sha256:
-        return "other items, prompts or targets"
+    cause = other_rules(a.result.tasks[task], b.result.tasks[task])
+    if cause or task not in TASKS:
+        return cause or "this version knows no such task"
+    scored, ours = a.result.tasks[task].score_version, TASKS[task].score_version
+    if scored != ours:
+        return f"scored by version {scored} and this is version {ours}; score the answers again"
     for side, said in (("A", said_a), ("B", said_b)):
         if not said:
             return f"the model of run {side} was not asked"
     common = said_a.keys() & said_b.keys()
     if common not in (said_a.keys(), said_b.keys()):
         return "not the same items were answered"
-    if any(r["score"] is None for said in (said_a, said_b) for r in said.values()):
-        return "no score per item, such as boxes; compare the intervals of the two reports"
-    if _is_balanced(task) and not common <= {*a.references, *b.references}:
-        return (
-            f"neither run has {REFERENCES_FILE} with its right options; write a leaderboard again"
-        )
+    if needs_references(task):
+        is_told = common <= {*a.references, *b.references}
+        advice = f"neither run has {REFERENCES_FILE} with what is right; write a leaderboard again"
+        return "" if is_told else advice
+    is_graded = all(r["score"] is not None for said in (said_a, said_b) for r in said.values())
+    return "" if is_graded else "answers without a score; write a leaderboard again"
+
+
+def other_rules(a: TaskResult, b: TaskResult) -> str:
+    """Return what makes the scores of one task in two runs two things, ``""`` where nothing does."""
+    if a.version != b.version:
+        return f"task versions {a.version} and {b.version}"
+    if a.items_sha256 != b.items_sha256:
+        return "other items, prompts or targets"
+    if a.score_version != b.score_version:
+        return f"score versions {a.score_version} and {b.score_version}"
     return ""
-
-
-def _is_balanced(task: str) -> bool:
-    return task in TASKS and TASKS[task].primary_metric == BALANCED
-
-
-def _paired(
-    task: str, a: Mapping[str, Row], b: Mapping[str, Row], references: Mapping[str, str], seed: int
-) -> PairedTest:
-    ids = sorted(a.keys() & b.keys())
-    subjects = [a[i]["subject_id"] for i in ids]
-    of_a, of_b = ([float(side[i]["score"]) for i in ids] for side in (a, b))
-    if _is_balanced(task):
-        metric, own = BALANCED, [references[i] for i in ids]
-        sums = [_sums_of(own, hits) for hits in (of_a, of_b)]
-        value_a, value_b = (float(recall_mean(s.sum(axis=0, keepdims=True))[0]) for s in sums)
-        gap, gaps = balanced_gap(subjects, own, sums[1], sums[0], seed=seed)
-    else:
-        metric = "accuracy" if task in TASKS and TASKS[task].kind == "choice" else "rouge1"
-        value_a, value_b = sum(of_a) / len(ids), sum(of_b) / len(ids)
-        gaps = [y - x for x, y in zip(of_a, of_b, strict=True)]
-        gap = mean_interval(subjects, gaps, seed=seed)
-    is_single = metric == "accuracy" and len(set(subjects)) == len(ids)
-    return PairedTest(
-        task=task,
-        metric=metric,
-        value_a=value_a,
-        value_b=value_b,
-        gap=gap,
-        p_permutation=sign_permutation_p(subjects, gaps, seed=seed),
-        p_holm=math.nan,
-        p_wilcoxon=wilcoxon_p(subjects, gaps),
-        p_mcnemar=mcnemar_p(gaps) if is_single else None,
-        n_items=len(ids),
-        n_unparsed_a=sum(not a[i]["is_parsed"] for i in ids),
-        n_unparsed_b=sum(not b[i]["is_parsed"] for i in ids),
-        n_left_out=len(a.keys() ^ b.keys()),
-        verdict="",
-    )
-
-
-def _sums_of(reference: Sequence[str], hits: Sequence[float]) -> Floats:
-    # recall asks only whether the right option was chosen
-    return choice_sums(
-        reference, [r if hit else "" for r, hit in zip(reference, hits, strict=True)]
-    )
 
 
 def _corrected(tests: Sequence[PairedTest]) -> tuple[PairedTest, ...]:
@@ -356,13 +241,23 @@ def _differences(a: Run, b: Run) -> tuple[str, ...]:
     return tuple(f"{name}: {x} and {y}" for name, x, y in pairs if x != y)
 
 
+def few_words(tests: Sequence[PairedTest]) -> str:
+    """Say that no test can show anything where so few subjects stand behind it, "" otherwise."""
+    least = [t.gap.n_subjects for t in tests if 2.0 ** (1 - t.gap.n_subjects) >= 1 - LEVEL]
+    if not least:
+        return ""
+    n, p = max(least), 2.0 ** (1 - max(least))
+    return f" With {n} subjects or fewer no difference can be shown: p is never below {p:.2g}."
+
+
 def comparison_markdown(found: Comparison) -> str:
     """Return the comparison as Markdown."""
     lines = [
         f"# {found.model_b} (B) against {found.model_a} (A)",
         "",
-        f"{DISCLAIMER} B minus A, paired by item; {LEVEL:.0%} intervals over subjects; p by flipping "
-        "the signs of subjects, corrected over the tasks by Holm.",
+        f"{DISCLAIMER} B minus A, paired by item; {LEVEL:.0%} intervals over subjects; p by "
+        "exchanging A and B subject by subject, corrected over the tasks by Holm. Shares are shown "
+        f"in %.{few_words(found.tests)}",
         "",
         "| task | metric | A | B | B minus A | 95 % interval | p | p Holm | p Wilcoxon | p McNemar "
         "| items | subjects | unparsed A, B | verdict |",

@@ -3,9 +3,9 @@
 Tables with intervals and controls, plots, worst cases with their pages, what leaks, hashes and
 versions, judges with their planted errors, and a comparison with an earlier run. The page holds no
 script and its own policy forbids any request. Of gated corpora it holds scores alone: neither
-pages, texts nor ids. Numbers come from ``reports/result.py`` and ``judging/judge.py``; plots from
-``reports/html_plots.py``; how pieces are written, from ``reports/html_parts.py``; the Markdown leaderboard is
-``reports/report.py``.
+pages, texts nor ids. Numbers come from ``reports/result.py`` and ``judging/judge.py``; the parts other
+than the tasks' own have modules of their own (``reports/html_*.py``); how pieces are written is in
+``reports/html_parts.py``; the Markdown leaderboard is ``reports/report.py``.
 """
 
 from __future__ import annotations
@@ -23,15 +23,19 @@ from benchmark.errors import BenchmarkError
 from benchmark.judging.summary import JudgeSummary
 from benchmark.reports.compare import Comparison
 from benchmark.reports.groups import GROUP_WORDS, group_table
+from benchmark.reports.html_cases import Case, worst_part
+from benchmark.reports.html_change import comparison_part, provenance_part
 from benchmark.reports.html_models import exposure_part, is_fit, judged_part, models_part
 from benchmark.reports.html_parts import (
+    SUFFIX_LINES,
     bars_of,
     bullets,
     figure,
+    is_difference,
+    metric_lines,
     metric_unit,
-    page_figure,
+    page_shown,
     range_of,
-    scale_of,
     section,
     shown,
     table,
@@ -39,50 +43,13 @@ from benchmark.reports.html_parts import (
     unit_word,
     warning,
 )
-from benchmark.reports.html_plots import Change, change_svg, score_svg
+from benchmark.reports.html_plots import score_svg
+from benchmark.reports.html_summary import primary_rows, summary_part
+from benchmark.reports.plots import COLOURS
 from benchmark.reports.result import DISCLAIMER, Result, ScoreResult
 from benchmark.scores.intervals import WEAK_BELOW_SUBJECTS
-from benchmark.scores.scoring import BASELINES
+from benchmark.scores.scoring import BASELINES, WEAK_NOTE
 from benchmark.tasks.task import TASKS
-
-N_WORST = 3
-"""Worst cases shown of each task and model; a page is some 100 kB."""
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One answer that went wrong.
-
-    Parameters
-    ----------
-    task, model
-        Whose it is.
-    item_id, corpus, category
-        Which item.
-    question, reference, answer
-        Words.
-    score
-        Its score, 0 for a wrong choice.
-    is_parsed
-        False where the answer could not be read.
-    is_gated
-        Its corpus may not leave the storage root: counted and never shown.
-    page
-        PNG of its page; None where none is at hand.
-    """
-
-    task: str
-    model: str
-    item_id: str
-    corpus: str
-    category: str
-    question: str
-    reference: str
-    answer: str
-    score: float
-    is_parsed: bool
-    is_gated: bool
-    page: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +128,8 @@ def html_report(
     comparisons: Sequence[Comparison] = (),
 ) -> str:
     """Return the text of the report; see :func:`write_html_report`."""
-    parts = [
+    parts = [("summary", "Summary", summary_part(result))]
+    parts += [
         (f"task-{name}", TASKS[name].title, _task(result, name, cases, judges))
         for name in result.tasks
     ]
@@ -169,8 +137,8 @@ def html_report(
         ("models", "Models beside each other", models_part(comparisons)),
         ("judges", "Judged text", _judges(judges)),
         ("leakage", "Leakage and exposure", _notes(result, notes)),
-        ("comparison", "Comparison with an earlier run", _comparison(result, earlier)),
-        ("provenance", "Hashes, versions, environment", _provenance(result, notes)),
+        ("comparison", "Comparison with an earlier run", comparison_part(result, earlier)),
+        ("provenance", "Hashes, versions, environment", provenance_part(result, notes.provenance)),
     ]
     written = (resources.files("benchmark") / "templates" / "report.html").read_text("utf-8")
     preface = (
@@ -191,7 +159,7 @@ def _task(result: Result, name: str, cases: Sequence[Case], judges: Sequence[Jud
     corpora = ", ".join(f"{corpus} {n}" for corpus, n in task.items_per_corpus.items())
     about = (
         f"{TASKS[name].meaning} {task.n_items} items of {task.n_subjects} test subjects "
-        f"({corpora}); version {task.version}."
+        f"({corpora}); version {task.version}, scoring {task.score_version}."
     )
     parts = [f"<p>{text(about)}</p>", bullets(task.about)]
     if task.n_simulated_items == task.n_items:
@@ -200,16 +168,18 @@ def _task(result: Result, name: str, cases: Sequence[Case], judges: Sequence[Jud
         parts.append(warning(f"{task.n_simulated_items} of {task.n_items} pages are simulated."))
     if task.n_subjects < WEAK_BELOW_SUBJECTS:
         parts.append(warning(f"With {task.n_subjects} subjects the intervals themselves are weak."))
-    parts += _primary(result, name, [r for r in rows if r.metric == task.primary_metric])
+    parts += _primary(result, name, primary_rows(result, name))
     groups = group_table(result, name)
     if groups is not None:
-        parts += [f"<p>{text(GROUP_WORDS)}</p>", table(*groups)]
+        parts += [f"<p>{text(GROUP_WORDS)}</p>", table(*groups, heads=True)]
     others = [r for r in rows if r.metric != task.primary_metric]
     if others:
+        legend = bullets([*metric_lines(r.metric for r in others), *SUFFIX_LINES])
         parts.append(
-            f"<details><summary>All {len(others)} other scores</summary>{_scores(others)}</details>"
+            f"<details><summary>All {len(others)} other scores</summary>{legend}"
+            f"{_scores(others, has_metric=True)}</details>"
         )
-    return "\n".join([*parts, judged_part(judges, name), _worst(name, cases)])
+    return "\n".join([*parts, judged_part(judges, name), worst_part(name, cases)])
 
 
 def _primary(result: Result, name: str, rows: Sequence[ScoreResult]) -> list[str]:
@@ -220,73 +190,43 @@ def _primary(result: Result, name: str, rows: Sequence[ScoreResult]) -> list[str
     controls = {r.control for r in rows if r.control in CONTROLS and r.control != "none"}
     controls_said = "; ".join(f"{c}: {CONTROLS[c].meaning}" for c in sorted(controls)) or "none"
     bars = bars_of(rows)
+    top = 1.1 * (max([b.high or b.value for b in bars], default=1.0) or 1.0)
     drawn = score_svg(
         f"{task.primary_metric}, with {result.level:.0%} intervals over subjects",
         f"{task.primary_metric}{unit_word(unit)}",
         bars,
-        x_max=100.0
-        if unit == "share"
-        else 1.1 * (max([b.high or b.value for b in bars], default=1.0) or 1.0),
+        x_max=100.0 if unit in {"share", "points"} else top,
         chance=None if task.chance is None else 100 * task.chance,
     )
     chance = "" if task.chance is None else f" Chance is {100 * task.chance:.1f} %."
     said = f"Controls shown: {controls_said}.{chance}"
     return [
-        _scores(rows, [result.seen(name, r.model) for r in rows]),
+        *(f"<p>{text(line)}.</p>" for line in metric_lines([task.primary_metric])),
         f'<p class="note">{text(said)}</p>',
-        figure(drawn, f"{TASKS[name].title}: {task.primary_metric} beside its controls") if bars
-        else warning("Every score is void; nothing to plot."),
+        _scores(rows, [result.seen(name, r.model) for r in rows]),
+        figure(drawn, f"{TASKS[name].title}: {task.primary_metric} beside its controls. {COLOURS}")
+        if bars else warning("Every score is void; nothing to plot."),
     ]  # fmt: skip
 
 
-def _scores(rows: Sequence[ScoreResult], seen: Sequence[str] = ()) -> str:
-    columns = ("model", "page shown", "metric", "value", "95 % interval", "items", "subjects",
-               "unparsed", "note")  # fmt: skip
+def _scores(
+    rows: Sequence[ScoreResult], seen: Sequence[str] = (), *, has_metric: bool = False
+) -> str:
+    """Return a table of scores; what every line would say in its note is said once below."""
+    notes = ["; ".join(part for part in r.note.split("; ") if part != WEAK_NOTE) for r in rows]
+    is_same = len(set(notes)) == 1
+    columns = ["model", "page shown", *(["metric"] if has_metric else []), "value", "95 % interval",
+               "items", "subjects", "unparsed", *([] if is_same else ["note"]),
+               *(["corpora seen before"] if seen else [])]  # fmt: skip
     cells = [
-        (r.model, _page_shown(r.model, r.control), r.metric,
-         shown(r.value, r.metric), range_of(r), r.n_items, r.n_subjects, r.n_unparsed, r.note)
-        for r in rows
+        (r.model, page_shown(r.model, r.control), *([r.metric] if has_metric else []),
+         shown(r.value, r.metric, sign=is_difference(r.metric)), range_of(r), r.n_items,
+         r.n_subjects, r.n_unparsed, *([] if is_same else [note]), *([seen[n]] if seen else []))
+        for n, (r, note) in enumerate(zip(rows, notes, strict=True))
     ]  # fmt: skip
-    return table(
-        (*columns, "corpora seen before") if seen else columns,
-        [(*row, said) for row, said in zip(cells, seen, strict=True)] if seen else cells,
-        own=[r.control == "none" and r.model not in BASELINES for r in rows],
-    )  # fmt: skip
-
-
-def _page_shown(model: str, control: str) -> str:
-    """Say in words what a model was shown; the control ``none`` is the page itself."""
-    if model in BASELINES:
-        return "no page"
-    return CONTROLS[control].meaning if control == "none" else control
-
-
-def _worst(name: str, cases: Sequence[Case]) -> str:
-    own = [case for case in cases if case.task == name]
-    if not own:
-        return ""
-    open_ = [case for case in own if not case.is_gated]
-    n_gated = len(own) - len(open_)
-    parts = ["<h3>Worst cases</h3>"]
-    if n_gated:
-        parts.append(
-            warning(
-                f"{n_gated} of them are of gated corpora, whose pages and texts do not leave the "
-                "storage root; they are not shown."
-            )
-        )
-    for case in open_:
-        parts.append(
-            table(
-                ("model", "item", "corpus", "category", "question", "reference", "answer", "score"),
-                [(case.model, case.item_id, case.corpus, case.category, case.question,
-                  case.reference, case.answer if case.is_parsed else f"(not read) {case.answer}",
-                  f"{case.score:.2f}")],
-            )
-        )  # fmt: skip
-        if case.page is not None:
-            parts.append(page_figure(case.page, f"Page of item {case.item_id}, {case.corpus}"))
-    return "\n".join(parts)
+    own = [r.control == "none" and r.model not in BASELINES for r in rows]
+    below = f'<p class="note">{text(notes[0])}.</p>' if is_same and notes[0] else ""
+    return table(columns, cells, own=own, heads=True) + below
 
 
 def _judges(judges: Sequence[JudgeSummary]) -> str:
@@ -298,7 +238,9 @@ def _judges(judges: Sequence[JudgeSummary]) -> str:
         about = (
             f"Prompt {judge.prompt} ({judge.prompt_hash}); {judge.n_repeats} repeats; text written "
             f"by {', '.join(judge.writers)}; {judge.n_dropped} replies dropped, "
-            f"{judge.n_held_back} items held back."
+            f"{judge.n_held_back} items held back, {judge.n_silent} answers that say nothing; the "
+            f"judge is of family {judge.judge_family}, the answers of "
+            f"{_family_words(judge.answerer_family)}."
         )
         parts += [f"<h3>{text(title)}</h3>", f"<p>{text(about)}</p>"]
         share = judge.planted_share
@@ -321,70 +263,14 @@ def _judges(judges: Sequence[JudgeSummary]) -> str:
     return "\n".join(parts)
 
 
+def _family_words(family: str | None) -> str:
+    if family is None:
+        return "one that was not looked at"
+    return f"family {family}" if family else "none, from random weights"
+
+
 def _notes(result: Result, notes: Notes) -> str:
     leakage = list(notes.leakage) or ["Leakage between corpora was not looked for in this run."]
     exposure = list(notes.exposure) or ["Which published test people the models met is not known."]
     seen = exposure_part(result)
     return f"<h3>Leakage</h3>{bullets(leakage)}<h3>Exposure</h3>{seen}{bullets(exposure)}"
-
-
-def _comparison(result: Result, earlier: Result | None) -> str:
-    if earlier is None:
-        return "<p>There is no earlier run to compare with.</p>"
-    if earlier.sha256 == result.sha256:
-        return f"<p>The earlier run has the same numbers (<code>{result.sha256[:12]}</code>).</p>"
-    parts = [
-        f"<p>Earlier <code>{earlier.sha256[:12]}</code>, now <code>{result.sha256[:12]}</code>. "
-        "Overlapping intervals are no test: for a paired one, compare the answers item by item.</p>"
-    ]
-    for name, task in result.tasks.items():
-        before = earlier.tasks.get(name)
-        if before is None:
-            parts.append(warning(f"Task {name!r} is not in the earlier run."))
-        elif before.items_sha256 != task.items_sha256:
-            parts.append(warning(f"Task {name!r} has other items: its scores cannot be compared."))
-        else:
-            parts.append(_changes(result, earlier, name))
-    return "\n".join(parts)
-
-
-def _changes(result: Result, earlier: Result, name: str) -> str:
-    metric = result.tasks[name].primary_metric
-    was = {(r.model, r.control): r for r in earlier.scores if (r.task, r.metric) == (name, metric)}
-    now = {(r.model, r.control): r for r in result.scores if (r.task, r.metric) == (name, metric)}
-    scale, rows, changes = scale_of(metric), [], []
-    for key in sorted({*was, *now}):
-        a, b = was.get(key), now.get(key)
-        gap = "void"
-        if a is not None and b is not None and a.value is not None and b.value is not None:
-            gap = f"{scale * (b.value - a.value):+.1f}"
-            changes.append(Change(" / ".join(key), _scaled(a, scale), _scaled(b, scale)))
-        cells = [
-            "not scored" if r is None else f"{shown(r.value, metric)} ({range_of(r)})"
-            for r in (a, b)
-        ]
-        rows.append((key[0], _page_shown(*key), *cells, gap))
-    written = table(("model", "page shown", "earlier", "now", "difference"), rows)
-    if not changes:
-        return f"<h3>{text(name)}</h3>{written}"
-    title = f"{TASKS[name].title}: earlier (square) and now (dot)"
-    drawn = change_svg(title, f"{metric}{unit_word(metric_unit(metric))}", changes)
-    return f"<h3>{text(name)}</h3>{written}{figure(drawn, title)}"
-
-
-def _scaled(row: ScoreResult, scale: float) -> tuple[float, float | None, float | None]:
-    low = None if row.ci_low is None else scale * row.ci_low
-    high = None if row.ci_high is None else scale * row.ci_high
-    return scale * (row.value or 0.0), low, high
-
-
-def _provenance(result: Result, notes: Notes) -> str:
-    lines = [("result", result.sha256)]
-    lines += [(f"seed of {name}", str(seed)) for name, seed in result.seeds.items()]
-    for name, task in result.tasks.items():
-        lines += [(f"items of {name}", task.items_sha256), (f"task {name}", task.fingerprint)]
-        lines.append((f"prompt of {name}", task.prompt))
-    lines += [(name, notes.provenance[name]) for name in sorted(notes.provenance)]
-    lines.append(("Python", result.environment.python))
-    lines += list(result.environment.libraries.items())
-    return table(("what", "content"), lines)

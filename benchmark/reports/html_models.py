@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmark.judging.summary import JudgeSummary
-from benchmark.reports.compare import Comparison, PairedTest
-from benchmark.reports.html_parts import bullets, table, text, warning
+from benchmark.reports.compare import Comparison, few_words
+from benchmark.reports.html_parts import bullets, table, text, unit_word, warning
+from benchmark.reports.paired import PairedTest
 from benchmark.reports.result import Result
-from benchmark.scores.intervals import LEVEL
+from benchmark.scores.intervals import LEVEL, WEAK_BELOW_SUBJECTS
+from benchmark.scores.metrics import METRICS
 from benchmark.scores.scoring import BASELINES
 
 MIN_PLANTED_SHARE = 0.9
@@ -74,8 +76,12 @@ def is_fit(judge: JudgeSummary) -> bool:
 def judge_note(judge: JudgeSummary) -> str:
     """Return what stands beside every judged score: whether to quote it, and who is missing."""
     notes = [] if is_fit(judge) else ["not to be quoted: planted errors"]
+    if judge.answerer_family is None:
+        notes.append("whether the judge is of the model's own family was not looked at")
     if judge.n_held_back:
         notes.append(f"{judge.n_held_back} items held back")
+    if judge.n_silent:
+        notes.append(f"{judge.n_silent} answers say nothing and get the least")
     return "; ".join(notes)
 
 
@@ -85,14 +91,22 @@ def models_part(comparisons: Sequence[Comparison]) -> str:
         return "<p>One model alone was scored with its answers; there is no other to compare it with.</p>"
     said = (
         f"B minus A over the items both were asked, paired by item; {LEVEL:.0%} intervals over "
-        "subjects; p by flipping the signs of subjects, corrected by Holm over all tests here."
+        "subjects; p by exchanging A and B subject by subject, corrected by Holm over all tests here."
     )
     parts = [f"<p>{text(said)}</p>"]
-    rows = [(c.model_a, c.model_b, *_cells(t)) for c in comparisons for t in c.tests]
-    columns = ("A", "B", "task", "metric", "value of A", "value of B", "difference", "95 % interval",
-               "p", "p Holm", "items", "subjects", "verdict")  # fmt: skip
+    tests = [(c, t) for c in comparisons for t in c.tests]
+    rows = [_cells(c, t) for c, t in tests]
+    columns = ("task", "A", "B", "value of A", "value of B", "difference", "95 % interval", "p",
+               "p Holm", "items", "verdict")  # fmt: skip
+    if any(t.gap.is_weak for _, t in tests):
+        parts.append(
+            warning(
+                f"With fewer than {WEAK_BELOW_SUBJECTS} subjects intervals are weak themselves; the "
+                f"verdict asks p as well.{few_words([t for _, t in tests])}"
+            )
+        )
     if rows:
-        parts.append(table(columns, rows))
+        parts.append(table(columns, rows, heads=True))
     else:
         parts.append(warning("No task could be compared."))
     aside = [
@@ -107,13 +121,14 @@ def models_part(comparisons: Sequence[Comparison]) -> str:
     return "\n".join(parts)
 
 
-def _cells(t: PairedTest) -> tuple[object, ...]:
+def _cells(c: Comparison, t: PairedTest) -> tuple[object, ...]:
     scale, low, high = t.scale, t.gap.low, t.gap.high
     between = "none" if low is None or high is None else f"{scale * low:.1f} to {scale * high:.1f}"
-    weak = ", weak interval" if t.gap.is_weak else ""
     left_out = f", {t.n_left_out} items asked of one alone" if t.n_left_out else ""
+    unit = unit_word(METRICS[t.metric].unit)
     return (
-        t.task, t.metric, f"{scale * t.value_a:.1f}", f"{scale * t.value_b:.1f}",
-        f"{scale * t.gap.value:+.1f}", between, f"{t.p_permutation:.3f}", f"{t.p_holm:.3f}",
-        t.n_items, t.gap.n_subjects, f"{t.verdict}{weak}{left_out}",
+        f"{t.task}: {t.metric}{unit}", c.model_a, c.model_b, f"{scale * t.value_a:.1f}",
+        f"{scale * t.value_b:.1f}", f"{scale * t.gap.value:+.1f}", between,
+        f"{t.p_permutation:.3f}", f"{t.p_holm:.3f}", f"{t.n_items} of {t.gap.n_subjects} subjects",
+        f"{t.verdict}{left_out}",
     )  # fmt: skip

@@ -9,15 +9,17 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
+from benchmark.asking.controls import CONTROLS
 from benchmark.reports.plots import Bar
 from benchmark.reports.result import ScoreResult
-from benchmark.scores.metrics import metric_of
+from benchmark.scores.metrics import METRICS, metric_of
 from benchmark.scores.scoring import BASELINES
 
 PAGE_WIDTH_PX = 1000
-_TEXT_COLUMNS = frozenset({"question", "reference", "answer", "note"})
+_TEXT_COLUMNS = frozenset({"note", "read with care", "verdict"})
 _NUMBER_COLUMNS = frozenset(
     {"value", "95 % interval", "items", "subjects", "unparsed", "score", "mean",
      "spread over repeats", "earlier", "now", "difference", "value of A", "value of B", "p", "p Holm"}
@@ -45,21 +47,74 @@ def bullets(lines: Sequence[str]) -> str:
 
 
 def table(
-    columns: Sequence[str], rows: Sequence[Sequence[object]], *, own: Sequence[bool] = ()
-) -> str:
-    """Return a table; rows marked as own are set off."""
-    head = "".join(f"<th{_class(c)}>{text(c)}</th>" for c in columns)
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, own: Sequence[bool] = (),
+    heads: bool = False,
+) -> str:  # fmt: skip
+    """Return a table; rows marked as own are set off, with ``heads`` each row's first cell heads it."""
+    head = "".join(f'<th scope="col"{_class(c)}>{text(c)}</th>' for c in columns)
     body = []
     for n, row in enumerate(rows):
         cells = "".join(
-            f"<td{_class(c)}>{text(value)}</td>" for c, value in zip(columns, row, strict=True)
-        )
+            f'<th scope="row">{text(value)}</th>' if heads and not at
+            else f"<td{_class(c)}>{text(value)}</td>"
+            for at, (c, value) in enumerate(zip(columns, row, strict=True))
+        )  # fmt: skip
         mark = ' class="own"' if own and own[n] else ""
         body.append(f"<tr{mark}>{cells}</tr>")
     return (
         f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table></div>"
     )
+
+
+def facts(content: Mapping[str, object]) -> str:
+    """Return a table of two columns, names at the left."""
+    rows = "".join(
+        f'<tr><th scope="row">{text(name)}</th><td class="text">{text(value)}</td></tr>'
+        for name, value in content.items()
+    )
+    return f'<div class="wide"><table>{rows}</table></div>'
+
+
+def metric_lines(metrics: Iterable[str]) -> list[str]:
+    """Return what each metric means, its unit and which way is better, once for each base name."""
+    used = {id(metric_of(metric)) for metric in metrics}
+    return [
+        f"{name}: {metric.meaning}; {_UNITS[metric.unit]}, "
+        f"{'more' if metric.is_higher_better else 'less'} is better"
+        for name, metric in METRICS.items()
+        if id(metric) in used
+    ]
+
+
+SUFFIX_LINES = (
+    "name-x: paired difference from control or baseline x",
+    "name[x]: on the items of part x alone",
+    "name:x: of class x",
+)
+"""How the suffixes of metric ids are read."""
+
+
+def is_difference(metric: str) -> bool:
+    """Whether a metric id is a paired difference, which is shown with its sign."""
+    return re.match(r"\w+-", metric) is not None
+
+
+_UNITS = {
+    "share": "shown in %", "points": "0 to 100", "index": "1 is full agreement", "1/h": "per hour"
+}  # fmt: skip
+
+
+def page_shown(model: str, control: str) -> str:
+    """Say what a model was shown; the control ``none`` is the page itself."""
+    if model in BASELINES:
+        return "no page"
+    return CONTROLS[control].meaning if control == "none" else control
+
+
+def score_label(model: str, control: str) -> str:
+    """Return the words beside one score in a plot."""
+    return model if control == "none" else f"{model} / {control}"
 
 
 def _class(column: str) -> str:
@@ -81,12 +136,15 @@ def page_figure(png: bytes, caption: str) -> str:
     from PIL import Image
 
     with Image.open(io.BytesIO(png)) as opened:
-        image = opened.convert("L")
+        image = opened.convert("RGB" if opened.mode == "RGB" else "L")
     if image.width > PAGE_WIDTH_PX:
         height = round(image.height * PAGE_WIDTH_PX / image.width)
         image = image.resize((PAGE_WIDTH_PX, height), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    image.quantize(16).save(buffer, format="PNG", optimize=True)
+    # the default method for colours averages the few pixels of a thin box away
+    is_coloured = image.mode == "RGB"
+    small = image.quantize(64, Image.Quantize.MAXCOVERAGE) if is_coloured else image.quantize(16)
+    small.save(buffer, format="PNG", optimize=True)
     data = base64.b64encode(buffer.getvalue()).decode()
     return figure(f"data:image/png;base64,{data}", caption)
 
@@ -106,15 +164,17 @@ def scale_of(metric: str) -> float:
 
 def unit_word(unit: str) -> str:
     """Return a unit as it stands behind a metric's name."""
-    return {"share": ", %", "1/h": " per hour"}.get(unit, "")
+    return {"share": ", %", "points": ", points", "1/h": " per hour"}.get(unit, "")
 
 
-def shown(value: float | None, metric: str) -> str:
+def shown(value: float | None, metric: str, *, sign: bool = False) -> str:
     """Return a value with the digits its unit deserves."""
     if value is None:
         return "void"
-    unit = metric_unit(metric)
-    return f"{100 * value:.1f} %" if unit == "share" else f"{value:.{1 if unit == '1/h' else 2}f}"
+    unit, plus = metric_unit(metric), "+" if sign else ""
+    if unit == "share":
+        return f"{100 * value:{plus}.1f} %"
+    return f"{value:{plus}.{2 if unit == 'index' else 1}f}"
 
 
 def range_of(row: ScoreResult) -> str:
@@ -133,6 +193,6 @@ def bars_of(rows: Sequence[ScoreResult]) -> list[Bar]:
         scale = scale_of(row.metric)
         low, high = (None if edge is None else scale * edge for edge in (row.ci_low, row.ci_high))
         is_own = row.control == "none" and row.model not in BASELINES
-        label = row.model if row.control == "none" else f"{row.model} / {row.control}"
+        label = score_label(row.model, row.control)
         bars.append(Bar(label, scale * row.value, low, high, is_own))
     return bars

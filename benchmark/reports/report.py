@@ -18,8 +18,10 @@ from benchmark.asking.exchange import write_answers, write_bytes
 from benchmark.asking.exposure import Exposure
 from benchmark.errors import BenchmarkError
 from benchmark.judging.summary import JudgeSummary
-from benchmark.reports.compare import ANSWERS_FILE, REFERENCES_FILE, references_of
+from benchmark.reports.compare import ANSWERS_FILE, REFERENCES_FILE
+from benchmark.reports.html_summary import primary_rows
 from benchmark.reports.markdown_models import exposure_lines, group_lines, judged_lines
+from benchmark.reports.paired import references_of
 from benchmark.reports.plots import Bar, interval_plot
 from benchmark.reports.result import DISCLAIMER, Result, ScoreResult, TaskResult, make_result
 from benchmark.scores.control_rows import NOT_ASKED
@@ -46,6 +48,8 @@ class Report:
         The Markdown file; plots and ``result.json`` lie beside it.
     markdown
         Its text.
+    summary
+        The same without the folded tables of every metric, for a page of the UI.
     plots
         Plot files by name.
     sha256
@@ -54,6 +58,7 @@ class Report:
 
     path: Path
     markdown: str
+    summary: str
     plots: Mapping[str, Path]
     sha256: str
 
@@ -112,10 +117,13 @@ def write_report(
     write_bytes(folder / "result.json", result.to_json().encode())
     write_bytes(folder / "leaderboard.md", markdown.encode())
     paths = {name: folder / name for name in plots}
-    return Report(folder / "leaderboard.md", markdown, paths, result.sha256)
+    summary = _markdown(result, (), judges, is_whole=False)
+    return Report(folder / "leaderboard.md", markdown, summary, paths, result.sha256)
 
 
-def _markdown(result: Result, plots: Sequence[str], judges: Sequence[JudgeSummary]) -> str:
+def _markdown(
+    result: Result, plots: Sequence[str], judges: Sequence[JudgeSummary], *, is_whole: bool = True
+) -> str:
     parts = ["# Benchmark", _preface(result)]
     for name, task in result.tasks.items():
         parts.append(f"## {TASKS[name].title}")
@@ -126,7 +134,7 @@ def _markdown(result: Result, plots: Sequence[str], judges: Sequence[JudgeSummar
         parts += group_lines(result, name)
         parts += judged_lines(judges, name)
         parts += [f"![{plot}]({plot})" for plot in plots if plot.startswith(f"{name}_")]
-        parts.append(_details(result, name))
+        parts += [_details(result, name)] if is_whole else []
     parts += exposure_lines(result)
     parts.append(_legend(result))
     return "\n\n".join(_join_bullets(parts)) + "\n"
@@ -166,7 +174,8 @@ def _about(name: str, task: TaskResult) -> str:
         weak = f" With {task.n_subjects} subjects the intervals themselves are weak."
     return (
         f"{TASKS[name].meaning} {task.n_items} items of {task.n_subjects} test subjects "
-        f"({corpora}); version {task.version}, items `{task.items_sha256[:12]}`.{chance}"
+        f"({corpora}); version {task.version}, scoring {task.score_version}, items "
+        f"`{task.items_sha256[:12]}`.{chance}"
         f"{simulated}{weak}" + "".join(f"\n\n> {line}" for line in task.about)
     )
 
@@ -179,7 +188,7 @@ def _leaderboard(result: Result, name: str, task: TaskResult) -> str:
         "corpora seen before",
     )  # fmt: skip
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    for row in _primary(result, name):
+    for row in primary_rows(result, name):
         words = _BASELINE_WORDS.get(row.model)
         shown = f"({words})" if words else CONTROLS[row.control].meaning
         model = f"*{row.model}*" if words else f"`{row.model}`"
@@ -190,22 +199,9 @@ def _leaderboard(result: Result, name: str, task: TaskResult) -> str:
     return "\n".join(lines)
 
 
-def _primary(result: Result, name: str) -> list[ScoreResult]:
-    """Return the rows of the primary metric: models best first, each above its controls."""
-    metric = TASKS[name].primary_metric
-    rows = [s for s in result.scores if s.task == name and s.metric == metric]
-    best = {r.model: r.value or 0.0 for r in rows if r.control == "none"}
-    return sorted(
-        rows,
-        key=lambda r: (
-            r.model in BASELINES, -best.get(r.model, 0.0), r.model, r.control != "none", r.control
-        ),
-    )  # fmt: skip
-
-
 def _verdicts(result: Result, name: str) -> list[str]:
     lines = []
-    for row in _primary(result, name):
+    for row in primary_rows(result, name):
         if row.control == "none" and row.model not in BASELINES:
             lines += _verdict(result, row)
     return lines
@@ -216,7 +212,7 @@ def _without_controls(result: Result, name: str) -> list[str]:
     if TASKS[name].kind == "boxes":
         return []
     lines = []
-    rows = _primary(result, name)
+    rows = primary_rows(result, name)
     for model in dict.fromkeys(r.model for r in rows if r.model not in BASELINES):
         missing = missing_controls(r.control for r in rows if r.model == model)
         if missing:
@@ -292,7 +288,8 @@ def _legend(result: Result) -> str:
     metrics = "\n".join(f"- `{name}`: {METRICS[name].meaning}" for name in bases)
     versions = ", ".join(f"{k} {v}" for k, v in result.environment.libraries.items())
     prompts = "\n".join(
-        f"- {name} (version {t.version}, at most {t.max_new_tokens} new tokens, greedy): "
+        f"- {name} (version {t.version}, scoring {t.score_version}, at most "
+        f"{t.max_new_tokens} new tokens, greedy): "
         f"`{t.prompt!r}`"
         for name, t in result.tasks.items()
     )
@@ -308,7 +305,7 @@ def _plots(result: Result, name: str) -> dict[str, bytes]:
     unit = METRICS[task.primary_metric].unit
     chance = result.tasks[name].chance
     files = {}
-    bars = _bars({_label(r): r for r in _primary(result, name)}, unit)
+    bars = _bars({_label(r): r for r in primary_rows(result, name)}, unit)
     if bars:
         files[f"{name}_{task.primary_metric}.png"] = interval_plot(
             f"{task.title}: {task.primary_metric} with 95 % intervals over subjects",

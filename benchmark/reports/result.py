@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.asking.exposure import Exposure, mark
 from benchmark.scores.intervals import LEVEL, N_DRAWS
+from benchmark.scores.metrics import metric_of
 from benchmark.scores.scoring import BASELINES, chance_level
 from benchmark.tasks.registry import unknown
 from benchmark.tasks.task import TASKS, Row, items_hash
@@ -38,7 +39,10 @@ class _Strict(BaseModel):
 class TaskResult(_Strict):
     """What one task is and what its items are."""
 
-    version: str = Field(description="raised whenever scores can move")
+    version: str = Field(description="raised when the items or how they are asked change")
+    score_version: str = Field(
+        default="1", description="raised when the same answers may score otherwise"
+    )
     fingerprint: str = Field(description="hash of prompt, parser kind and answer length")
     items_sha256: str = Field(description="hash over items, prompts and targets")
     prompt: str = Field(description="template of the text shown")
@@ -126,8 +130,8 @@ def make_result(
     Parameters
     ----------
     scores
-        Rows of table ``scores``; a baseline scored beside several models may come several times
-        and is kept once.
+        Rows of table ``scores``. A baseline scored beside several models comes several times and is
+        kept once: on the most items, with its other values in the note.
     items
         Rows of table ``benchmark_items`` by task.
     seeds
@@ -140,16 +144,12 @@ def make_result(
     KeyError
         If a task is not registered.
     """
-    seen: dict[str, ScoreResult] = {}
-    for row in sorted(scores, key=_score_order):
-        entry = ScoreResult(**{**row, "value": _number(row["value"])})
-        seen.setdefault(entry.model_dump_json(), entry)
     return Result(
         level=LEVEL,
         n_draws=N_DRAWS,
         seeds=dict(sorted(seeds.items())),
         tasks={name: _task_result(name, items[name]) for name in sorted(items)},
-        scores=list(seen.values()),
+        scores=_each_once(scores),
         environment=Environment(python=platform.python_version(), libraries=_versions()),
         exposure={
             model: (exposure or {})[model]
@@ -157,6 +157,35 @@ def make_result(
             if model in (exposure or {})
         },
     )
+
+
+def _each_once(scores: Sequence[Row]) -> list[ScoreResult]:
+    """Keep one row of each task, model, control and metric, in the order of the report."""
+    found: dict[tuple[str, ...], dict[str, ScoreResult]] = {}
+    for row in sorted(scores, key=_score_order):
+        entry = ScoreResult(**{**row, "value": _number(row["value"])})
+        key = (entry.task, entry.model, entry.control, entry.metric)
+        found.setdefault(key, {})[entry.model_dump_json()] = entry
+    return [_whole(list(entries.values())) for entries in found.values()]
+
+
+def _whole(entries: Sequence[ScoreResult]) -> ScoreResult:
+    """Return the row on the most items, and say in its note what the others are.
+
+    A baseline differs where a hosted model was asked fewer items, or where models were trained on
+    other releases, on which their baselines are fitted.
+    """
+    first, *others = sorted(entries, key=lambda e: (-e.n_items, e.model_dump_json()))
+    said = [f"{_value_words(e)} on {e.n_items} items beside another model" for e in others]
+    note = "; ".join(part for part in (first.note, *said) if part)
+    return first.model_copy(update={"note": note}) if others else first
+
+
+def _value_words(entry: ScoreResult) -> str:
+    if entry.value is None:
+        return "void"
+    unit = metric_of(entry.metric).unit
+    return f"{100 * entry.value:.1f} %" if unit == "share" else f"{entry.value:.1f}"
 
 
 def _score_order(row: Row) -> tuple[Any, ...]:
@@ -176,6 +205,7 @@ def _task_result(name: str, items: Sequence[Row]) -> TaskResult:
     corpora = sorted(row["corpus"] for row in items)
     return TaskResult(
         version=task.version,
+        score_version=task.score_version,
         fingerprint=task.fingerprint,
         items_sha256=items_hash(task, items),
         prompt=task.prompt,

@@ -71,8 +71,9 @@ def score_classification(
             rows += _vote_rows(make, VOTED[found.vote], items, said, seed)
         if found.has_event_scores:
             name = found.label.values[found.label.present]
-            is_found = [option_said(said, i) == name for i in items]
-            rows += seizure_rows(make, items, is_found, seed=seed)
+            chosen = [option_said(said, i) for i in items]
+            is_found = [option == name for option in chosen]
+            rows += seizure_rows(make, items, is_found, is_silent=not any(chosen), seed=seed)
     rows += control_rows(task, items, runs, seed)
     return rows + _differences(task, items, runs, seed)
 

@@ -24,7 +24,13 @@ from benchmark.scores.detection import (
     class_boxes,
     event_counts,
 )
-from benchmark.scores.event_scores import NOT_INSTALLED, event_sums, has_timescoring, szcore_values
+from benchmark.scores.event_scores import (
+    NOT_INSTALLED,
+    NOTHING_READ,
+    event_sums,
+    has_timescoring,
+    szcore_values,
+)
 from benchmark.scores.intervals import Floats, percentile_interval, ratio, subject_weights
 from benchmark.scores.scoring import score_row
 from benchmark.tasks.registry import unknown
@@ -158,6 +164,8 @@ def score_boxes(
         case = _Case(truth, _read_boxes(items, said), subject_of, weights, classes)
         values = {**_ap_values(case), **_event_values(case, cut, _hours(items, subject_of))}
         values |= _timescored_values(case, cut, len(subjects))
+        if n_unparsed == len(items):
+            values["fp_per_hour"] = (np.full(len(weights), np.nan), NOTHING_READ)
         drawn_map[key] = values["map50"][0]
         rows += [
             score_row(
@@ -196,8 +204,11 @@ def _ap_values(case: _Case) -> dict[str, tuple[Floats, str]]:
     at_50 = IOU_RANGE.index(IOU_50)
     note = f"101-point AP, one-dimensional IoU on the same channel; {len(case.classes)} classes"
     values = {
-        "map50": (_mean([aps[at_50] for aps in per_class.values()]), note),
-        "map20_50": (_mean([_mean(list(aps)) for aps in per_class.values()]), note),
+        "map50": (mean_over_classes([aps[at_50] for aps in per_class.values()]), note),
+        "map20_50": (
+            mean_over_classes([mean_over_classes(list(aps)) for aps in per_class.values()]),
+            note,
+        ),
     }
     for waveform, aps in per_class.items():
         n_true, n_found = (len(class_boxes(b, waveform)) for b in (case.truth, case.found))
@@ -236,9 +247,9 @@ def _event_values(
         )
         values[f"event_f1:{waveform}"] = (f1[-1], note)
     note = f"mean over {len(case.classes)} classes with truth, same channel"
-    values["event_f1"] = (_mean(f1), note)
-    values["event_precision"] = (_mean(precision), note)
-    values["event_recall"] = (_mean(recall), note)
+    values["event_f1"] = (mean_over_classes(f1), note)
+    values["event_precision"] = (mean_over_classes(precision), note)
+    values["event_recall"] = (mean_over_classes(recall), note)
     rates = ratio(case.weights @ np.column_stack([false, hours]))
     values["fp_per_hour"] = (rates, "boxes of all nine classes, all rows of the page together")
     return values
@@ -261,7 +272,7 @@ def _timescored_values(
         values[f"szcore_f1:{waveform}"] = (per_class[-1]["szcore_f1"], note)
     for name in per_class[0]:
         note = f"timescoring, any overlap, mean over {len(case.classes)} classes with truth"
-        values[name] = (_mean([part[name] for part in per_class]), note)
+        values[name] = (mean_over_classes([part[name] for part in per_class]), note)
     return values
 
 
@@ -270,7 +281,7 @@ def _share(numerator: Floats, denominator: Floats, n_true: Floats) -> Floats:
     return np.where(n_true > 0, ratio(np.column_stack([numerator, denominator])), np.nan)
 
 
-def _mean(values: Sequence[Floats]) -> Floats:
+def mean_over_classes(values: Sequence[Floats]) -> Floats:
     """Mean over classes per draw; a class void in a draw (no truth drawn) is left out of it."""
     stacked = np.stack(list(values))
     is_there = np.isfinite(stacked)

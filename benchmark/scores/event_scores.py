@@ -29,6 +29,7 @@ from benchmark.tasks.task import Row
 from detectors.types import SEGMENT_S
 
 NOT_INSTALLED = "skipped: the package timescoring is not installed"
+NOTHING_READ = "void: no answer could be read, and silence has no false events"
 RATE_HZ = 10
 """The package's own rate."""
 STRETCH_S = int(SEGMENT_S) + 1
@@ -104,6 +105,7 @@ def seizure_rows(
     items: Sequence[Row],
     is_found: Sequence[bool],
     *,
+    is_silent: bool = False,
     seed: int,
 ) -> list[dict[str, Any]]:
     """Score pages called a seizure as events, by SzCORE's rules; void where the package is missing.
@@ -116,6 +118,8 @@ def seizure_rows(
         Items with recording, start and true stretches.
     is_found
         Whether each page was called a seizure.
+    is_silent
+        No answer could be read: then there is no rate of false events.
     seed
         Of the bootstrap over subjects.
     """
@@ -127,14 +131,19 @@ def seizure_rows(
     weights = np.concatenate([np.ones((1, len(names))), drawn])
     sums, hours = seizure_sums(items, is_found, names)
     values = szcore_values(weights @ sums)
-    values["fp_per_hour"] = ratio(weights @ np.column_stack([sums[:, 1], hours]))
+    rates = ratio(weights @ np.column_stack([sums[:, 1], hours]))
+    values["fp_per_hour"] = np.full_like(rates, np.nan) if is_silent else rates
     n_true = int(sums[:, 2].sum())
     note = (
         f"timescoring with SzCORE's tolerances, {n_true} true events in {hours.sum():.1f} h asked; "
         "pages in turn with and without events, so precision is not that of a clinic"
     )
     return [
-        make(name, percentile_interval(float(value[0]), value[1:], len(names)), note)
+        make(
+            name,
+            percentile_interval(float(value[0]), value[1:], len(names)),
+            NOTHING_READ if is_silent and name == "fp_per_hour" else note,
+        )
         for name, value in values.items()
     ]
 

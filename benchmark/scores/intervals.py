@@ -163,17 +163,24 @@ def sign_permutation_p(
     plus-one correction of Phipson and Smyth (2010).
     """
     _, totals = subject_totals(subjects, np.asarray(differences, dtype=np.float64))
-    n_subjects = len(totals)
+    signs = sign_patterns(len(totals), seed=seed)
+    return permutation_share(float(totals.sum()), signs @ totals, len(totals))
+
+
+def sign_patterns(n_subjects: int, *, seed: int, n_drawn: int = N_PERMUTATIONS) -> Floats:
+    """Return signs of 1 and -1 by subject, shape (n, n_subjects): all there are, else drawn ones."""
     if n_subjects <= EXACT_UP_TO_SUBJECTS:
-        signs = np.array(list(itertools.product((1.0, -1.0), repeat=n_subjects)))
-    else:
-        rng = np.random.default_rng(seed)
-        signs = rng.choice((1.0, -1.0), size=(N_PERMUTATIONS, n_subjects))
-    observed = abs(float(totals.sum()))
-    n_as_large = int(np.sum(np.abs(signs @ totals) >= observed - 1e-9))
+        return np.array(list(itertools.product((1.0, -1.0), repeat=n_subjects)))
+    rng = np.random.default_rng(seed)
+    return rng.choice((1.0, -1.0), size=(n_drawn, n_subjects))
+
+
+def permutation_share(observed: float, permuted: Floats, n_subjects: int) -> float:
+    """Return the two-sided p of a value among those of the patterns of :func:`sign_patterns`."""
+    n_as_large = int(np.sum(np.abs(permuted) >= abs(observed) - 1e-9))
     if n_subjects <= EXACT_UP_TO_SUBJECTS:
-        return n_as_large / len(signs)
-    return (n_as_large + 1) / (len(signs) + 1)
+        return n_as_large / len(permuted)
+    return (n_as_large + 1) / (len(permuted) + 1)
 
 
 def wilcoxon_p(subjects: Sequence[str], gaps: Sequence[float]) -> float | None:

@@ -85,6 +85,15 @@ def _regions(claim: Claim) -> tuple[str, ...]:
     return claim.regions
 
 
+def narrative_f1(true: Collection[str], text: str) -> float:
+    """Return F1 of one narrative; 0 where our reader finds no claim in it.
+
+    An answer that says nothing is wrong, also of a page whose template fills no slot; one that says
+    there what is absent fills no slot either and is right.
+    """
+    return slot_f1(true, text_slots(text)) if read_claims(text) else 0.0
+
+
 def slot_f1(true: Collection[str], said: Collection[str]) -> float:
     """Return F1 of one text; 1 where both are empty."""
     total = len(set(true)) + len(set(said))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.asking.ask import grade
 from benchmark.scores.detection_scores import score_boxes
 from benchmark.scores.intervals import mean_interval
-from benchmark.scores.narrator_slots import SLOT_NOTE, slot_f1, text_slots
+from benchmark.scores.narrator_slots import SLOT_NOTE, narrative_f1
 from benchmark.scores.scoring import (
     by_run,
     chance_level,
@@ -90,12 +90,7 @@ def score_narratives(
     found: dict[tuple[str, str], list[float]] = {}
     for key, said in by_run(answers).items():
         make = row_maker(task, key, items, said)
-        texts = [str(said_of(said, i, "answer", "")) for i in items]
-        # nothing said is wrong, also of a page whose template fills no slot
-        found[key] = [
-            slot_f1(i["slots"], text_slots(text)) if text else 0.0
-            for i, text in zip(items, texts, strict=True)
-        ]
+        found[key] = [narrative_f1(i["slots"], said_of(said, i, "answer", "")) for i in items]
         interval = mean_interval(subjects, found[key], seed=seed)
         rows.append(make(NARRATOR_METRIC, interval, SLOT_NOTE))
     return rows + differences(task, items, found, NARRATOR_METRIC, seed)

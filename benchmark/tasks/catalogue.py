@@ -1,10 +1,10 @@
 """The tasks asked of a release's own test pages: multiple choice, caption, waveform boxes.
 
 Only their definitions live here; the open bench and the narrative are in ``tasks/open_bench.py``,
-classification in ``tasks/classification.py`` and ``protocols/``. Raise a version whenever a prompt,
-a parser, the sampling of items or a scoring rule changes in a way that can move a score. The
-prompts are phrasings the instruction dataset trains on (a test holds that), so a model is not asked
-in words it has never met.
+classification in ``tasks/classification.py`` and ``protocols/``. Raise ``version`` when a prompt, a
+parser or the sampling of items changes, ``score_version`` when a scoring rule does. The prompts are
+phrasings the instruction dataset trains on (a test holds that), so a model is not asked in words it
+has never met.
 """
 
 from __future__ import annotations
@@ -64,4 +64,5 @@ WAVEFORM_BOXES = Task(
     controls=KIND_CONTROLS["boxes"],
     build=box_items,
     score=score_boxes,
+    score_version="2",
 )

@@ -62,6 +62,7 @@ def classification_task(name: str) -> Task:
     return Task(
         name=name,
         version=found.version,
+        score_version=found.score_version,
         kind="choice",
         title=found.title,
         meaning=found.meaning,

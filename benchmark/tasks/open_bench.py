@@ -196,6 +196,7 @@ OPEN_DESCRIPTION = Task(
     about=(*_ABOUT, "ROUGE-1 is the published metric; it rewards style, so read it last."),
     family=FAMILY,
     tables=(*TEXTS, "judgements"),
+    score_version="2",
 )
 
 OPEN_MCQ = Task(
@@ -237,6 +238,7 @@ OPEN_DIALOGUE = Task(
     ),
     family=FAMILY,
     tables=(*TEXTS, "judgements"),
+    score_version="2",
 )
 
 OPEN_BOXES = Task(
@@ -256,6 +258,7 @@ OPEN_BOXES = Task(
     about=_ABOUT,
     family=FAMILY,
     tables=(*TEXTS, "judgements"),
+    score_version="2",
 )
 
 NARRATIVE = Task(
@@ -279,4 +282,5 @@ NARRATIVE = Task(
         "Trends look back on earlier pages, which a model that sees one page cannot know.",
     ),
     tables=("narratives",),
+    score_version="2",
 )

@@ -117,7 +117,9 @@ class Protocol(_Strict):
     Parameters
     ----------
     name, version
-        Task id, and a number raised whenever scores can move.
+        Task id, and a number raised when the items or how they are asked change.
+    score_version
+        Raised when the same answers may score otherwise; the items stay.
     title, meaning
         Words for the report.
     corpora
@@ -149,6 +151,7 @@ class Protocol(_Strict):
 
     name: str = Field(pattern="^[a-z0-9]+(_[a-z0-9]+)*$")
     version: str
+    score_version: str = "1"
     title: str
     meaning: str
     corpora: tuple[str, ...] = Field(min_length=1)
@@ -180,8 +183,17 @@ class Protocol(_Strict):
 
     @property
     def digest(self) -> str:
-        """Hash of all that decides an item: what is only told to people does not count."""
-        told = {"title", "meaning", "ours", "caution", "published", "cap", "positive"}
+        """Hash of all that decides an item: what is only told or only scored does not count."""
+        told = {
+            "title",
+            "meaning",
+            "ours",
+            "caution",
+            "published",
+            "cap",
+            "positive",
+            "score_version",
+        }
         parts = sorted(f"{s.protocol}:{s.part}" for s in self.parts)
         said = json.dumps([self.model_dump(exclude=told), parts], sort_keys=True)
         return hashlib.sha256(said.encode()).hexdigest()[:16]

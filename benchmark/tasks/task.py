@@ -5,8 +5,9 @@ its answers scored. The tasks themselves are in ``tasks/catalogue.py``, ``tasks/
 for classification, in ``protocols/``; items are built by ``tasks/items.py``; scores by
 ``scores/scoring.py`` and ``scores/detection_scores.py``.
 
-The version is raised whenever scores can move: another prompt, another parser, another sampling of
-items (``engine.md`` E: lm-evaluation-harness keeps the same rule).
+A version is raised whenever scores can move (``engine.md`` E: lm-evaluation-harness keeps the same
+rule). There are two, so that mending a score draws no other items: ``version`` for the items and how
+they are asked and read, which also seeds the draw, and ``score_version`` for how answers are scored.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Task:
     name
         Task id, the partition key of its items.
     version
-        Raised whenever scores can move.
+        Raised when prompt, parser or sampling change; other items are drawn then.
     kind
         How an answer is parsed: ``choice`` a letter, ``text`` as it stands, ``boxes`` a JSON list.
     title, meaning
@@ -80,6 +81,8 @@ class Task:
         Tasks of one family draw the same pages where the same pages can be asked about.
     tables
         Tables besides those of :class:`benchmark.tasks.items.Sources` that items are made from.
+    score_version
+        Raised when the same answers may score otherwise; the items stay.
     """
 
     name: str
@@ -101,10 +104,11 @@ class Task:
     about: tuple[str, ...] = ()
     family: str = ""
     tables: tuple[str, ...] = ()
+    score_version: str = "1"
 
     @property
     def fingerprint(self) -> str:
-        """Hash of everything about the task that is not its items."""
+        """Hash of everything that decides what is asked and how it is read, but for the items."""
         said = [self.name, self.version, self.kind, self.prompt, self.max_new_tokens]
         said += [self.digest] if self.digest else []
         return hashlib.sha256(json.dumps(said, ensure_ascii=True).encode()).hexdigest()[:16]
@@ -130,7 +134,8 @@ TASKS: Registry[Task] = Registry(
 def items_hash(task: Task, items: Sequence[Row]) -> str:
     """Return the hash over a task's items, prompts and targets.
 
-    Two results may be compared only where this hash is the same. The order of rows does not matter.
+    Two results may be compared only where this hash and the score version are the same. The order of
+    rows does not matter.
 
     Parameters
     ----------

@@ -5,6 +5,7 @@ pages of open corpora rendered, and the earlier run found that it is compared wi
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ import polars as pl
 from pydantic import Field
 
 from benchmark.asking.exchange import write_bytes
-from benchmark.reports.compare import Run, compare_models, references_of
-from benchmark.reports.html import N_WORST, Case, Notes, write_html_report
+from benchmark.reports.compare import Run, compare_models
+from benchmark.reports.html import Notes, write_html_report
+from benchmark.reports.html_cases import Case
+from benchmark.reports.paired import references_of
 from benchmark.reports.result import Result, make_result
+from benchmark.reports.worst import MARK_COLOURS, marked_boxes, words_of, worst
 from benchmark.scores.scoring import BASELINES
 from benchmark.tasks.task import TASKS
 from dagster_project import previews, provenance
@@ -23,7 +27,9 @@ from dagster_project.assets.factory import Grain
 from dagster_project.assets.leakage import EVERYWHERE
 from dagster_project.failures import PermanentFailure, translated
 from dagster_project.judging import judge_summaries
+from dagster_project.launchpad import LaunchConfig
 from dagster_project.resources import Workspace
+from dagster_project.scored import current_scores, graded_answers
 from dagster_project.tables.store import TableStore
 from dagster_project.under_test import exposures
 
@@ -37,7 +43,7 @@ _KEY_CHARS = 12
 Rows = Sequence[Mapping[str, Any]]
 
 
-class ReportConfig(dg.Config):
+class ReportConfig(LaunchConfig):
     """What the run is compared with."""
 
     compare_with: str = Field(
@@ -65,9 +71,7 @@ def benchmark_report(
 ) -> dg.MaterializeResult[None]:
     """Write the report of every score there is."""
     store, folder = workspace.store(), workspace.folder("reports", "benchmark")
-    found = store.partitions("scores")
-    if not found:
-        raise PermanentFailure("no scores yet; materialise 'scores' for a task and a model first")
+    found = current_scores(store, context.log.warning)
     with translated():
         scores = store.read_many("scores", found)
         items = {
@@ -76,16 +80,16 @@ def benchmark_report(
         }
         known = exposures(workspace, set(scores["model"]))
         result = make_result(scores.to_dicts(), items, {"controls": 0, "scores": 0}, known)
-        answers = store.read_many("model_answers", found).to_dicts()
+        answers = graded_answers(store, found, items)
         earlier = _earlier(folder, config.compare_with, result)
-        cases = _cases(workspace, items)
+        cases = _cases(workspace, items, answers)
         report = write_html_report(
             folder / NAME,
             result,
             cases=cases,
             notes=_notes(store, items),
             judges=judge_summaries(workspace.folder("reports", "judges")),
-            earlier=earlier,
+            earlier=earlier.result if earlier else None,
             comparisons=compare_models(
                 Run("this run", result, tuple(_once(answers)), references_of(items))
             ),
@@ -97,7 +101,7 @@ def benchmark_report(
         metadata={
             "path": dg.MetadataValue.path(str(report.path)),
             "result": result.sha256,
-            "compared_with": earlier.sha256 if earlier else "nothing",
+            "compared_with": earlier.key if earlier else "nothing",
             "worst_cases": len(cases),
             "bytes": report.n_bytes,
             "dagster/row_count": scores.height,
@@ -110,48 +114,65 @@ def _once(answers: Rows) -> list[Mapping[str, Any]]:
     return list({(r["item_id"], r["model"], r["control"]): r for r in answers}.values())
 
 
-def _earlier(folder: Path, wanted: str, result: Result) -> Result | None:
-    """Return the run asked for, else the last one with other numbers."""
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A run of before: the key of its file, and its numbers.
+
+    A file is named by the hash its numbers had when it was written; a result that says more since then
+    hashes otherwise.
+    """
+
+    key: str
+    result: Result
+
+
+def _earlier(folder: Path, wanted: str, result: Result) -> _Kept | None:
+    """Return the run asked for, else the last one with other numbers that is still kept.
+
+    Raises
+    ------
+    PermanentFailure
+        If the run asked for is not kept, or several begin so.
+    """
+    files = {f.stem.removeprefix("run-"): f for f in sorted(folder.glob("run-*.json"))}
     latest = folder / LATEST
-    if not wanted:
-        known = latest.read_text().split() if latest.is_file() else []
-        keys = [key for key in known if key != result.sha256[:_KEY_CHARS]]
-        if not keys:
-            return None
-        wanted = keys[0]
-    files = sorted(folder.glob(f"run-{wanted[:_KEY_CHARS]}*.json"))
-    if len(files) != 1:
-        kept = ", ".join(sorted(f.stem.removeprefix("run-") for f in folder.glob("run-*.json")))
+    known = latest.read_text().split() if latest.is_file() and not wanted else []
+    keys = [key for key in files if wanted and key.startswith(wanted[:_KEY_CHARS])]
+    keys += [key for key in known if key in files and key != result.sha256[:_KEY_CHARS]][:1]
+    if wanted and len(keys) != 1:
         raise PermanentFailure(
-            f"{len(files)} earlier runs begin with {wanted!r}; kept are: {kept or 'none'}"
+            f"{len(keys)} earlier runs begin with {wanted!r}; kept are: {', '.join(files) or 'none'}"
         )
-    return Result.model_validate_json(files[0].read_bytes())
+    if not keys:
+        return None
+    return _Kept(keys[0], Result.model_validate_json(files[keys[0]].read_bytes()))
 
 
-def _keep(folder: Path, result: Result, earlier: Result | None) -> None:
+def _keep(folder: Path, result: Result, earlier: _Kept | None) -> None:
     """Keep the numbers, and note which run is the last and which was before it."""
     key = result.sha256[:_KEY_CHARS]
     write_bytes(folder / f"run-{key}.json", result.to_json().encode())
-    before = [earlier.sha256[:_KEY_CHARS]] if earlier else []
+    before = [earlier.key] if earlier else []
     write_bytes(folder / LATEST, "\n".join([key, *before, ""]).encode())
 
 
-def _cases(workspace: Workspace, items: Mapping[str, Rows]) -> list[Case]:
+def _cases(workspace: Workspace, items: Mapping[str, Rows], answers: Rows) -> list[Case]:
     """Choose the worst answers of each task and model, and render pages of open corpora."""
     store, walls = workspace.store(), workspace.walls()
     corpora = {row["corpus"] for rows in items.values() for row in rows}
     # a corpus whose terms nobody knows is held as gated
     gated = {c for c in corpora if c in walls.gated or c not in (walls.known or corpora)}
-    chosen: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = []
-    for partition in store.partitions("model_answers"):
-        answers = store.read("model_answers", partition).filter(
-            (pl.col("control") == "none") & ~pl.col("model").is_in(list(BASELINES))
-        )
-        for (task,), rows in answers.group_by("task", maintain_order=True):
-            by_id = {row["item_id"]: row for row in items.get(str(task), ())}
-            chosen += worst(rows.to_dicts(), by_id)
-    open_segments = {item["segment_id"] for item, _ in chosen if item["corpus"] not in gated}
-    pages = _pages(store, open_segments)
+    by_model: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for answer in answers:
+        if answer["control"] == "none" and answer["model"] not in BASELINES:
+            by_model.setdefault((answer["task"], answer["model"]), []).append(answer)
+    chosen = [
+        case
+        for (task, _), rows in sorted(by_model.items())
+        for case in worst(task, rows, {row["item_id"]: row for row in items[task]})
+    ]
+    wanted = {item["segment_id"] for item, *_ in chosen if item["corpus"] not in gated}
+    segments = _segments(store, wanted)
     return [
         Case(
             task=answer["task"],
@@ -160,55 +181,39 @@ def _cases(workspace: Workspace, items: Mapping[str, Rows]) -> list[Case]:
             corpus=item["corpus"],
             category=item["category"],
             question=item["prompt"],
-            reference=item["answer"],
-            answer=answer["output"],
-            score=answer_score(answer),
+            reference=words_of(answer["task"], item, item["answer"]),
+            answer=words_of(answer["task"], item, answer["answer"] or answer["output"]),
+            score=score,
             is_parsed=answer["is_parsed"],
             is_gated=item["corpus"] in gated,
-            page=pages.get(item["segment_id"]) if item["corpus"] not in gated else None,
+            page=_page(segments.get(item["segment_id"]), item, answer),
         )
-        for item, answer in chosen
+        for item, answer, score in chosen
     ]
 
 
-def worst(
-    answers: Rows, items: Mapping[str, Mapping[str, Any]]
-) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """Return the worst answers of one model with their items, one a page, the worst first.
-
-    Right answers are never among them. Among equals a choice the model was surer of comes first.
-    """
-    wrong = [a for a in answers if a["item_id"] in items and answer_score(a) < 1.0]
-    wrong.sort(key=lambda a: (answer_score(a), -_sureness(a), a["item_id"]))
-    found: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
-    for answer in wrong:
-        item = items[answer["item_id"]]
-        found.setdefault(item["segment_id"], (item, answer))
-    return list(found.values())[:N_WORST]
+def _segments(store: TableStore, wanted: set[str]) -> dict[str, Mapping[str, Any]]:
+    return {
+        row["segment_id"]: row
+        for shard in (store.partitions("segments") if wanted else ())
+        for frame in store.iter_frames("segments", shard)
+        for row in frame.filter(pl.col("segment_id").is_in(wanted)).iter_rows(named=True)
+    }
 
 
-def answer_score(answer: Mapping[str, Any]) -> float:
-    """Return the score of an answer from 0 to 1; one that could not be read has none."""
-    if answer["score"] is not None:
-        return float(answer["score"])
-    # boxes are scored over all pages at once; one page that was read has no score of its own
-    return 1.0 if answer["is_correct"] is None and answer["is_parsed"] else float(
-        bool(answer["is_correct"])
-    )  # fmt: skip
-
-
-def _sureness(answer: Mapping[str, Any]) -> float:
-    return max(answer["option_logprobs"] or [float("-inf")])
-
-
-def _pages(store: TableStore, wanted: set[str]) -> dict[str, bytes]:
-    pages: dict[str, bytes] = {}
-    for shard in store.partitions("segments") if wanted else ():
-        for frame in store.iter_frames("segments", shard):
-            rows = frame.filter(pl.col("segment_id").is_in(wanted))
-            for row in rows.iter_rows(named=True):
-                pages[row["segment_id"]] = previews.page_png_of_row(row)
-    return pages
+def _page(
+    segment: Mapping[str, Any] | None, item: Mapping[str, Any], answer: Mapping[str, Any]
+) -> bytes | None:
+    """Render the page of a case; boxes are drawn over it. None where it may not be or is not stored."""
+    if segment is None:
+        return None
+    if TASKS[answer["task"]].kind != "boxes":
+        return previews.page_png_of_row(segment)
+    marked = marked_boxes(item["answer"], answer["answer"])
+    return previews.boxed_page_png_of_row(
+        segment,
+        [(b.channel, b.t0_s, b.t1_s, MARK_COLOURS[verdict]) for b, verdict in marked],
+    )
 
 
 def _notes(store: TableStore, items: Mapping[str, Rows]) -> Notes:
@@ -220,7 +225,6 @@ def _notes(store: TableStore, items: Mapping[str, Rows]) -> Notes:
         if (manifest := store.manifest(table, part)) is not None
     }
     versions["code"] = provenance.code_version(*_CODE)
-    versions |= {f"version of task {name}": TASKS[name].version for name in items}
     if store.manifest("leakage", EVERYWHERE) is None:
         return Notes(provenance=versions)
     rows = store.read("leakage", EVERYWHERE).to_dicts()

@@ -26,8 +26,10 @@ from dagster_project.detection import detector_for
 from dagster_project.embedding import stored_overlap
 from dagster_project.failures import PermanentFailure, translated
 from dagster_project.judging import judge_summaries
+from dagster_project.launchpad import LaunchConfig
 from dagster_project.materialisation import counts, write
 from dagster_project.resources import Workspace
+from dagster_project.scored import SCORE_VERSION, current_scores, graded_answers
 from dagster_project.tables.store import TableStore
 from dagster_project.under_test import asked_of, exposures, language_models
 from prompts.facts.page import PageFacts
@@ -42,7 +44,7 @@ LEFT_OUT = "control left out"
 """Keys of provenance and metadata: why a task has no items, why a control was not asked."""
 
 
-class ItemsConfig(dg.Config):
+class ItemsConfig(LaunchConfig):
     """Which release the held-out items come from."""
 
     release: str = Field("demo", description="Release whose test subjects are asked about.")
@@ -55,7 +57,7 @@ class ItemsConfig(dg.Config):
     )
 
 
-class AnswersConfig(dg.Config):
+class AnswersConfig(LaunchConfig):
     """How the model is asked."""
 
     seed: int = Field(0, ge=0, description="Seed of the controls.")
@@ -70,7 +72,7 @@ class AnswersConfig(dg.Config):
     )
 
 
-class ScoresConfig(dg.Config):
+class ScoresConfig(LaunchConfig):
     """What scores need from outside."""
 
     encoder: str = Field(
@@ -192,6 +194,7 @@ def model_answers(
         provenance={
             "model": model,
             "seed": config.seed,
+            SCORE_VERSION: TASKS[task].score_version,
             "code": provenance.code_version(*_CODE),
             **{f"{LEFT_OUT} {name}": why for name, why in asked.left_out.items()},
             **provenance.inputs(workspace.store(), ["benchmark_items"], task),
@@ -244,6 +247,7 @@ def scores(
         {"scores": rows},
         provenance={
             "code": provenance.code_version(*_CODE),
+            SCORE_VERSION: TASKS[task].score_version,
             **({"encoder": encoder.note} if encoder else {}),
             **provenance.inputs(store, ["model_answers"], _stored(task, model)),
         },
@@ -262,14 +266,14 @@ def scores(
     description="Every score with its interval beside its controls, as Markdown, plots and JSON.",
     automation=dg.AutomationCondition.eager(),
 )
-def leaderboard(workspace: Workspace) -> dg.MaterializeResult[None]:
+def leaderboard(
+    context: dg.AssetExecutionContext, workspace: Workspace
+) -> dg.MaterializeResult[None]:
     """Write the report over every score there is."""
     from benchmark.reports.report import write_report
 
     store = workspace.store()
-    found = store.partitions("scores")
-    if not found:
-        raise PermanentFailure("no scores yet; materialise 'scores' for a task and a model first")
+    found = current_scores(store, context.log.warning)
     folder = workspace.folder("reports", "leaderboard")
     with translated():
         frame = store.read_many("scores", found)
@@ -277,7 +281,7 @@ def leaderboard(workspace: Workspace) -> dg.MaterializeResult[None]:
             task: store.read("benchmark_items", task).to_dicts()
             for task in sorted(set(frame["task"]))
         }
-        answers = store.read_many("model_answers", found).to_dicts()
+        answers = graded_answers(store, found, items)
         report = write_report(
             folder,
             frame.to_dicts(),
@@ -289,7 +293,7 @@ def leaderboard(workspace: Workspace) -> dg.MaterializeResult[None]:
     return dg.MaterializeResult(
         data_version=dg.DataVersion(report.sha256[:16]),
         metadata={
-            "report": dg.MetadataValue.md(report.markdown),
+            "report": dg.MetadataValue.md(report.summary),
             "path": dg.MetadataValue.path(str(report.path)),
             "dagster/row_count": frame.height,
         },
@@ -339,7 +343,12 @@ def _skipped(
         workspace,
         _stored(task, model),
         {name: []},
-        provenance={SKIPPED: why, "model": model, "code": provenance.code_version(*_CODE)},
+        provenance={
+            SKIPPED: why,
+            "model": model,
+            SCORE_VERSION: TASKS[task].score_version,
+            "code": provenance.code_version(*_CODE),
+        },
         metadata={SKIPPED: why},
     )
 

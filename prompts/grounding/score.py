@@ -31,7 +31,8 @@ class FactScore:
     recall
         Share of what must be mentioned that is, weighted by severity.
     f1
-        Harmonic mean of the two.
+        Harmonic mean of the two; 0 where something had to be mentioned and nothing true was said, by
+        silence as well, and NaN only where nothing had to be.
     hallucination_rate
         Unsupported and contradicted claims per 100 verifiable ones.
     contradiction_rate
@@ -122,7 +123,7 @@ def fact_score(
     return FactScore(
         precision=precision,
         recall=recall,
-        f1=_ratio(2 * precision * recall, precision + recall),
+        f1=_harmonic(precision, recall),
         hallucination_rate=100 * _ratio(tally.n("contradicted", "unsupported"), checkable),
         contradiction_rate=_ratio(tally.n("contradicted"), checkable),
         severe_omission_rate=_ratio(tally.n_severe_left, tally.n_severe),
@@ -157,6 +158,11 @@ def _count(tally: FactTally, report: GroundingReport, facts: PageFacts) -> None:
         tally.told += weight * (kind in told)
         tally.n_severe += weight == SEVERE
         tally.n_severe_left += weight == SEVERE and kind not in told
+
+
+def _harmonic(precision: float, recall: float) -> float:
+    said = 0.0 if math.isnan(precision) else precision
+    return 2 * said * recall / (said + recall) if said + recall else 0.0
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -386,7 +386,8 @@ def _bytes(line: BatchLine) -> int:
     texts = [request.prompt.system, request.prompt.schema_text, request.payload_text]
     if line.repair is not None:
         texts += [line.repair.previous_text, line.repair.complaint]
-    return _FRAME_BYTES + sum(len(json.dumps(text)) for text in texts)
+    shown = sum(len(picture.base64) for picture in request.pictures)
+    return _FRAME_BYTES + shown + sum(len(json.dumps(text)) for text in texts)
 
 
 def _hash(value: object) -> str:

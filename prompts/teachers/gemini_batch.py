@@ -34,8 +34,9 @@ from prompts.teachers.google_gemini import (
     status_error,
     translate,
 )
+from prompts.teachers.pictures import Picture
 from prompts.teachers.settings import GeminiSettings
-from prompts.teachers.wire import IDEMPOTENCY_HEADER, transport_errors
+from prompts.teachers.wire import IDEMPOTENCY_HEADER, line_id, read_line_id, transport_errors
 
 if TYPE_CHECKING:
     from google import genai
@@ -178,7 +179,7 @@ def _state(job: types.BatchJob) -> BatchState:
 
 
 def _encoded(settings: GeminiSettings, line: BatchLine) -> bytes:
-    record = {"key": line.key, "request": request_body(settings, line)}
+    record = {"key": line_id(line), "request": request_body(settings, line)}
     return json.dumps(record).encode() + b"\n"
 
 
@@ -186,18 +187,28 @@ def request_body(settings: GeminiSettings, line: BatchLine) -> dict[str, Any]:
     """Return a request in the provider's own JSON, as the client sends it online."""
     limit = line.max_output_tokens or settings.max_output_tokens
     warmth = {} if settings.temperature is None else {"temperature": settings.temperature}
+    prompt, top = line.request.prompt, settings.top_logprobs
+    how: dict[str, Any] = {
+        **warmth,
+        "maxOutputTokens": limit + settings.thinking_budget,
+        "seed": line.request.seed % 2**31,
+        "thinkingConfig": {"thinkingBudget": settings.thinking_budget},
+    }
+    if prompt.is_plain:
+        asked = {"responseLogprobs": True, "logprobs": top} if top else {}
+        shown = [_encoded_picture(picture) for picture in line.request.pictures]
+        turn = {"role": "user", "parts": [*shown, {"text": prompt.system}]}
+        return {"contents": [turn], "generationConfig": how | asked}
     return {
         "contents": contents(line.request, line.repair),
-        "systemInstruction": {"parts": [{"text": line.request.prompt.system}], "role": "user"},
-        "generationConfig": {
-            **warmth,
-            "maxOutputTokens": limit + settings.thinking_budget,
-            "seed": line.request.seed % 2**31,
-            "responseMimeType": "application/json",
-            "responseJsonSchema": line.request.prompt.schema,
-            "thinkingConfig": {"thinkingBudget": settings.thinking_budget},
-        },
+        "systemInstruction": {"parts": [{"text": prompt.system}], "role": "user"},
+        "generationConfig": how
+        | {"responseMimeType": "application/json", "responseJsonSchema": prompt.schema},
     }
+
+
+def _encoded_picture(picture: Picture) -> dict[str, Any]:
+    return {"inlineData": {"mimeType": "image/png", "data": picture.base64}}
 
 
 def read_line(text: bytes) -> BatchResult | None:
@@ -210,10 +221,11 @@ def read_line(text: bytes) -> BatchResult | None:
         if text.strip():
             log.warning("a batch line of %d bytes has no key", len(text))
         return None
-    return BatchResult(record["key"], _outcome(record))
+    name, is_plain = read_line_id(record["key"])
+    return BatchResult(name, _outcome(record, is_plain))
 
 
-def _outcome(record: Mapping[str, Any]) -> Exchange | TeacherError:
+def _outcome(record: Mapping[str, Any], is_plain: bool) -> Exchange | TeacherError:
     from google.genai import types
 
     problem = record.get("error", record.get("status"))
@@ -223,7 +235,8 @@ def _outcome(record: Mapping[str, Any]) -> Exchange | TeacherError:
         # the line's own words may repeat what it sent, and there is nothing to hold them against
         return status_error(status, f"code {code}")
     try:
-        return read_reply(types.GenerateContentResponse.model_validate(record.get("response")))
+        reply = types.GenerateContentResponse.model_validate(record.get("response"))
+        return read_reply(reply, is_plain=is_plain)
     except TeacherError as error:
         return error
     except ValueError:

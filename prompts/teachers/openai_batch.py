@@ -30,7 +30,13 @@ from prompts.teachers.openai_chat import (
     status_error,
     translate,
 )
-from prompts.teachers.wire import IDEMPOTENCY_HEADER, clean_words, transport_errors
+from prompts.teachers.wire import (
+    IDEMPOTENCY_HEADER,
+    clean_words,
+    line_id,
+    read_line_id,
+    transport_errors,
+)
 
 if TYPE_CHECKING:
     import openai
@@ -156,7 +162,7 @@ class OpenAIBatch:
 
 def _encoded(settings: Settings, line: BatchLine) -> bytes:
     body = chat_body(settings, line.request, line.repair, line.max_output_tokens)
-    record = {"custom_id": line.key, "method": "POST", "url": ENDPOINT, "body": body}
+    record = {"custom_id": line_id(line), "method": "POST", "url": ENDPOINT, "body": body}
     return json.dumps(record).encode() + b"\n"
 
 
@@ -170,10 +176,11 @@ def read_line(text: str, key: str) -> BatchResult | None:
         if text.strip():
             log.warning("a batch line of %d characters has no custom_id", len(text))
         return None
-    return BatchResult(record["custom_id"], _outcome(record, key))
+    name, is_plain = read_line_id(record["custom_id"])
+    return BatchResult(name, _outcome(record, key, is_plain))
 
 
-def _outcome(record: Mapping[str, Any], key: str) -> Any:
+def _outcome(record: Mapping[str, Any], key: str, is_plain: bool) -> Any:
     response, problem = record.get("response"), record.get("error")
     if not isinstance(response, dict):
         problem = problem if isinstance(problem, dict) else {}
@@ -188,6 +195,6 @@ def _outcome(record: Mapping[str, Any], key: str) -> Any:
         code = clean_words(inner.get("code") or "no code", key, "")
         return status_error(status if isinstance(status, int) else 500, code, code)
     try:
-        return read_reply(body)
+        return read_reply(body, is_plain=is_plain)
     except TeacherError as error:
         return error

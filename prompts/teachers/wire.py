@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Mapping
 
-from prompts.teachers.base import Repair
+from prompts.teachers.base import BatchLine, Repair
 from prompts.teachers.settings import redact
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
@@ -109,3 +109,17 @@ def _number(text: str | None) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) and value >= 0 else None
+
+
+_PLAIN = "plain-"
+"""Begins the name of a line that asks for free text; keys are hexadecimal."""
+
+
+def line_id(line: BatchLine) -> str:
+    """Return the name a line has in a job's file: whoever reads it back knows how it was asked."""
+    return f"{_PLAIN}{line.key}" if line.request.prompt.is_plain else line.key
+
+
+def read_line_id(name: str) -> tuple[str, bool]:
+    """Return the key of a line by that name, and whether free text was asked of it."""
+    return name.removeprefix(_PLAIN), name.startswith(_PLAIN)

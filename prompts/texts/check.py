@@ -147,6 +147,24 @@ class TextKind:
     plan: Callable[[Iterable[PageFacts], int], Mapping[str, Ask]] | None = None
 
 
+def prose(
+    sentences: Sequence[Cited], section: str, evidence: Mapping[str, tuple[str, ...]]
+) -> Draft:
+    """Read a reply that is nothing but cited sentences: its text is they, one after the other.
+
+    Parameters
+    ----------
+    sentences
+        In the order of the text.
+    section
+        Section of every claim, the kind of text.
+    evidence
+        Evidence ids by the key a teacher cites.
+    """
+    claims = tuple(statement(s, section, evidence) for s in sentences)
+    return Draft(claims, columns={"text": " ".join(s.sentence.text for s in claims)})
+
+
 def statement(cited: Cited, section: str, evidence: Mapping[str, tuple[str, ...]]) -> Statement:
     """Put the ids of the page behind the fact keys of a sentence; unknown keys have none."""
     ids = dict.fromkeys(e for key in cited.facts for e in evidence.get(key, ()))

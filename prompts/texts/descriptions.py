@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from prompts.facts.page import PageFacts
-from prompts.texts.check import Cited, Draft, TextKind, statement
+from prompts.texts.check import Cited, Draft, TextKind, prose
 from prompts.texts.narrative_template import NarrativeTemplate
 
 
@@ -23,8 +23,7 @@ class DescriptionReply(BaseModel):
 
 
 def _read(reply: Any, template: NarrativeTemplate, facts: PageFacts, seed: int) -> Draft:
-    claims = tuple(statement(s, "description", template.evidence) for s in reply.sentences)
-    return Draft(claims, columns={"text": " ".join(s.sentence.text for s in claims)})
+    return prose(reply.sentences, "description", template.evidence)
 
 
 DESCRIPTIONS = TextKind(

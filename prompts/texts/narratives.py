@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from prompts.facts.page import PageFacts
-from prompts.texts.check import Cited, Draft, TextKind, statement
+from prompts.texts.check import Cited, Draft, TextKind, prose
 from prompts.texts.narrative_template import NarrativeTemplate
 
 MAX_SENTENCES = 30
@@ -26,8 +26,7 @@ class NarrativeReply(BaseModel):
 
 
 def _read(reply: Any, template: NarrativeTemplate, facts: PageFacts, seed: int) -> Draft:
-    claims = tuple(statement(s, "narrative", template.evidence) for s in reply.sentences)
-    return Draft(claims, columns={"text": " ".join(s.sentence.text for s in claims)})
+    return prose(reply.sentences, "narrative", template.evidence)
 
 
 NARRATIVES = TextKind(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,46 +11,22 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from dagster_project.build import ASSET_MODULES
 from dagster_project.corpora.registry import corpus
 from dagster_project.corpora.shards import find_files, shard_of
-from dagster_project.launching.launcher import Launcher
 from dagster_project.resources import Workspace
 from detectors.types import CANONICAL19
 from detectors.vocabulary import WAVEFORMS
+from tests.rim.conftest import Materialise
 from training.waveform.tables import read_splits
 
 RunJob = Callable[..., dg.ExecuteInProcessResult]
 
 SMALL = {"simulated_corpus": {"n_subjects": 4, "minutes_per_recording": 0.5, "seed": 3}}
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 SHARD = "simulated-01-of-02"
 TABLES = ("waveform_annotations", "annotator_boxes", "planted_segments")
 
-Materialise = Callable[..., dg.ExecuteInProcessResult]
 Annotate = Callable[..., dg.ExecuteInProcessResult]
 Cut = Callable[[str], None]
-
-
-@pytest.fixture
-def materialise(instance: dg.DagsterInstance, workspace: Workspace) -> Materialise:
-    """Materialise some assets alone, with their checks."""
-    every = [a for m in ASSET_MODULES for a in m.ASSETS if isinstance(a, dg.AssetsDefinition)]
-
-    def run(
-        assets: Sequence[str], partition: str, ops: Mapping[str, Any] | None = None
-    ) -> dg.ExecuteInProcessResult:
-        return dg.materialize(
-            every,
-            selection=dg.AssetSelection.assets(*assets),
-            partition_key=partition,
-            instance=instance,
-            resources={"workspace": workspace, "launcher": Launcher()},
-            run_config={**QUIET, "ops": {name: {"config": c} for name, c in (ops or {}).items()}},
-            raise_on_error=False,
-        )
-
-    return run
 
 
 @pytest.fixture

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,25 +13,25 @@ import dagster as dg
 import polars as pl
 import pytest
 import yaml
+from PIL import Image
 
 from benchmark.asking.answers import Item, Reply, answer_row
 from benchmark.asking.ask import grade
+from benchmark.reports.worst import MARK_COLOURS
 from benchmark.scores.scoring import score
 from benchmark.tasks.items import Sources, build_items
 from benchmark.tasks.task import TASKS
-from dagster_project.assets.benchmark_report import (
-    answer_score,
-    benchmark_report,
-    leakage_lines,
-    worst,
-)
+from dagster_project.assets.benchmark_report import leakage_lines
 from dagster_project.cli import main
 from dagster_project.corpora.registry import corpora
+from dagster_project.failures import PermanentFailure
 from dagster_project.judging import judge_summaries
 from dagster_project.resources import Workspace
+from dagster_project.scored import current_scores, graded_answers
 from tests.prompts.teachers.fault_plan import FaultPlan
 from tests.prompts.teachers.fault_server import FaultServer
 from tests.prompts.teachers.kill_client import KEY_ENV, settings_of
+from tests.rim.conftest import materialise_assets
 from tests.rim.review.review_shard import GATED_SHARD, SHARD, segment_row
 
 GATED = next(key for key, spec in corpora().items() if spec.licence.is_gated)
@@ -73,12 +77,7 @@ def plant_answers(workspace: Workspace, letter: str) -> None:
 
 
 def materialise(workspace: Workspace, **config: Any) -> dg.ExecuteInProcessResult:
-    return dg.materialize(
-        [benchmark_report],
-        resources={"workspace": workspace},
-        run_config={"ops": {"benchmark_report": {"config": config}}},
-        raise_on_error=False,
-    )
+    return materialise_assets(workspace, ["benchmark_report"], ops={"benchmark_report": config})
 
 
 def test_worst_cases_show_pages_of_open_corpora_alone(workspace: Workspace) -> None:
@@ -88,10 +87,38 @@ def test_worst_cases_show_pages_of_open_corpora_alone(workspace: Workspace) -> N
     written = (workspace.folder("reports", "benchmark") / "benchmark.html").read_text()
     assert written.count("data:image/png") >= 1
     assert f"Which band of {OPEN}?" in written
+    assert "B. alpha" in written, "a letter comes with its option"
     assert f"Which band of {GATED}?" not in written
     assert "h-secret" not in written
     assert "of gated corpora" in written
     assert "There is no earlier run" in written
+
+
+def test_worst_boxes_are_drawn_over_their_page(workspace: Workspace) -> None:
+    plant_segments(workspace)
+    store = workspace.store()
+    item = {"item_id": "i", "task": "waveform_boxes", "segment_id": "g-spike", "corpus": OPEN,
+            "prompt": "?", "task_version": "1", "subject_id": "s-one", "options": [],
+            "answer": '[["spike","T7",3.0,3.1,1.0]]', "category": "annotated", "evidence": [],
+            "is_simulated": False, "recording_id": None, "start_s": None, "group_id": "",
+            "parts": [], "truth_s": [], "slots": []}  # fmt: skip
+    said = '[["spike","T8",3.0,3.1,0.9],["spike","A9",3.0,3.1,0.9]]'
+    answers = [answer_row("boxes", Item.from_row(item), Reply(said), "yolo", "none")]
+    task = TASKS["waveform_boxes"]
+    of_rule = {"score_version": task.score_version}
+    store.write("benchmark_items", task.name, [item], provenance={})
+    store.write("model_answers", f"{task.name}--yolo", answers, provenance=of_rule)
+    store.write("scores", f"{task.name}--yolo", score(task, [item], answers), provenance=of_rule)
+    assert materialise(workspace).success
+    written = (workspace.folder("reports", "benchmark") / "benchmark.html").read_text()
+    assert "blue missed, orange false, grey found and right" in written
+    assert "spike (spike) at T8, 3.00 to 3.10 s, confidence 0.90" in written
+    page = re.search(r"data:image/png;base64,([^\"]+)", written)
+    assert page is not None
+    with Image.open(io.BytesIO(base64.b64decode(page[1]))) as image:
+        colours = {c for _, c in image.convert("RGB").getcolors(1 << 24)}
+    for wanted in (MARK_COLOURS["missed"], MARK_COLOURS["false"]):
+        assert min(sum(abs(a - b) for a, b in zip(c, wanted, strict=True)) for c in colours) < 60
 
 
 def test_a_run_is_compared_with_the_one_before(workspace: Workspace) -> None:
@@ -108,26 +135,53 @@ def test_a_run_is_compared_with_the_one_before(workspace: Workspace) -> None:
     assert not materialise(workspace, compare_with="0123").success
 
 
-def test_the_worst_come_first_one_a_page() -> None:
-    items = {f"i{n}": {"segment_id": f"s{n % 3}", "n": n} for n in range(6)}
-    rows = [
-        {"item_id": f"i{n}", "score": s, "is_correct": None, "is_parsed": True,
-         "option_logprobs": [p]}
-        for n, (s, p) in enumerate([(0.2, -1), (0.0, -3), (0.0, -1), (0.1, -1), (1.0, 0), (0.5, 0)])
-    ]  # fmt: skip
-    assert [item["n"] for item, _ in worst(rows, items)] == [2, 1, 3]
-
-
-@pytest.mark.parametrize(
-    ("score_", "is_correct", "is_parsed", "expected"),
-    [(0.3, None, True, 0.3), (None, False, True, 0.0), (None, None, True, 1.0),
-     (None, None, False, 0.0), (None, True, True, 1.0)],
-)  # fmt: skip
-def test_the_score_of_an_answer(
-    score_: float | None, is_correct: bool | None, is_parsed: bool, expected: float
+def test_a_run_kept_under_the_hash_of_an_older_form_is_still_compared_with(
+    workspace: Workspace,
 ) -> None:
-    row = {"score": score_, "is_correct": is_correct, "is_parsed": is_parsed}
-    assert answer_score(row) == expected
+    plant_segments(workspace)
+    folder = workspace.folder("reports", "benchmark")
+    plant_answers(workspace, "A")
+    assert materialise(workspace).success
+    (kept,) = folder.glob("run-*.json")
+    kept.rename(folder / "run-0123456789ab.json")
+    (folder / "latest.txt").write_text("0123456789ab\n")
+    plant_answers(workspace, "B")
+    for _ in range(2):
+        assert materialise(workspace).success
+        assert ">+100.0<" in (folder / "benchmark.html").read_text()
+    (folder / "run-0123456789ab.json").unlink()
+    assert materialise(workspace).success, "a run that is gone is no cause to stop"
+    assert "There is no earlier run" in (folder / "benchmark.html").read_text()
+
+
+def test_scores_of_older_rules_are_left_out(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant_segments(workspace)
+    plant_answers(workspace, "A")
+    store, mended = workspace.store(), replace(TASKS["mcq"], score_version="2")
+    rows = store.read("scores", "mcq--tiny").to_dicts()
+    store.write("scores", "mcq--new", rows, provenance={"score_version": "2"})
+    monkeypatch.setattr("dagster_project.scored.TASKS", {"mcq": mended})
+    told: list[str] = []
+    assert current_scores(store, told.append) == ["mcq--new"]
+    assert "left out: mcq--tiny; materialise 'scores'" in told[0]
+    store.write("scores", "mcq--new", rows, provenance={"score_version": "1"})
+    with pytest.raises(PermanentFailure, match="no scores yet"):
+        current_scores(store, told.append)
+
+
+def test_texts_graded_by_an_older_rule_are_graded_again(workspace: Workspace) -> None:
+    store = workspace.store()
+    item = {"item_id": "i", "task": "narrative", "segment_id": "s", "corpus": OPEN, "prompt": "?",
+            "task_version": "1", "subject_id": "p", "options": [], "answer": "Alpha leads.",
+            "category": "narrative", "evidence": [], "is_simulated": False, "recording_id": None,
+            "start_s": None, "group_id": "", "parts": [], "truth_s": [],
+            "slots": ["dominant_band=alpha"]}  # fmt: skip
+    said = answer_row("text", Item.from_row(item), Reply("Dominant band: alpha."), "m", "none")
+    store.write("model_answers", "narrative--m", [said | {"score": 33.0}], provenance={})
+    (row,) = graded_answers(store, ["narrative--m"], {"narrative": [item]})
+    assert row["score"] == 1.0
 
 
 def test_leaks_are_told_without_recordings() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +16,17 @@ from benchmark.asking.controls import CONTROLS
 from benchmark.tasks.task import TASKS
 from dagster_project.asking import EVERYBODY, check_unseen, write_asked_pages
 from dagster_project.assets.models import stage_folder
-from dagster_project.build import ASSET_MODULES
 from dagster_project.corpora.identity import split_of
 from dagster_project.corpora.registry import corpus
 from dagster_project.corpora.shards import find_files, shard_of
 from dagster_project.failures import PermanentFailure
-from dagster_project.launching.launcher import Launcher
 from dagster_project.resources import Workspace
+from tests.rim.conftest import Materialise
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "corpora"))  # formats and trees
 
 from trees import hmc, sleep_edfx
 
-Materialise = Callable[..., dg.ExecuteInProcessResult]
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 SEED = 42
 TINY = dg.MultiPartitionKey({"task": "hmc", "model": "tiny"})
 NIGHT = tuple(
@@ -59,26 +56,6 @@ def data(tmp_path: Path) -> Path:
 @pytest.fixture
 def workspace(tmp_path: Path, data: Path) -> Workspace:
     return Workspace(storage_root=str(tmp_path / "home"), data_root=str(data))
-
-
-@pytest.fixture
-def materialise(instance: dg.DagsterInstance, workspace: Workspace) -> Materialise:
-    every = [a for m in ASSET_MODULES for a in m.ASSETS if isinstance(a, dg.AssetsDefinition)]
-
-    def run(
-        assets: Sequence[str], partition: str | None = None, ops: Mapping[str, Any] | None = None
-    ) -> dg.ExecuteInProcessResult:
-        return dg.materialize(
-            every,
-            selection=dg.AssetSelection.assets(*assets),
-            partition_key=partition,
-            instance=instance,
-            resources={"workspace": workspace, "launcher": Launcher()},
-            run_config={**QUIET, "ops": {name: {"config": c} for name, c in (ops or {}).items()}},
-            raise_on_error=False,
-        )
-
-    return run
 
 
 @pytest.fixture

@@ -11,56 +11,38 @@ import polars as pl
 import pytest
 
 from dagster_project import cli
-from dagster_project.assets import corpora, findings
-from dagster_project.assets.counterfactuals import LASTING, counterfactual_pairs
+from dagster_project.assets.counterfactuals import LASTING
 from dagster_project.checks import schema_violations
 from dagster_project.resources import HOME_VARIABLE, Workspace
 from dagster_project.tables.registry import table
+from tests.rim.conftest import materialise_assets
 
 SHARD = "simulated-01-of-02"
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 N_PAGES = 2
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """One shard of the simulated corpus up to its findings, by the assets themselves."""
-    root = tmp_path_factory.mktemp("home")
-    found = Workspace(storage_root=str(root))
-    run(found, corpora.ASSETS, ["simulated_corpus"], "simulated", simulated_corpus={
-        "n_subjects": 4, "minutes_per_recording": 0.5,
-    })  # fmt: skip
-    run(found, (*corpora.ASSETS, *findings.ASSETS), [
-        "recordings", "segments", "rule_findings", "waveform_events", "findings",
-    ], SHARD, waveform_events={"weights": "none"})  # fmt: skip
+    found = Workspace(storage_root=str(tmp_path_factory.mktemp("home")))
+    small = {"simulated_corpus": {"n_subjects": 4, "minutes_per_recording": 0.5}}
+    assert materialise_assets(found, ["simulated_corpus"], "simulated", small).success
+    names = ["recordings", "segments", "rule_findings", "waveform_events", "findings"]
+    none = {"waveform_events": {"weights": "none"}}
+    assert materialise_assets(found, names, SHARD, none).success
     return found
 
 
-def run(
-    workspace: Workspace, assets: Any, names: list[str], partition: str, **config: dict[str, Any]
-) -> dg.ExecuteInProcessResult:
-    with dg.DagsterInstance.ephemeral() as instance:
-        done = dg.materialize(
-            [a for a in assets if isinstance(a, dg.AssetsDefinition)], instance=instance,
-            partition_key=partition, selection=names, resources={"workspace": workspace},
-            run_config={"ops": {name: {"config": c} for name, c in config.items()}, **QUIET},
-        )  # fmt: skip
-        assert done.success
-        return done
-
-
-def materialise(workspace: Workspace, **config: Any) -> dg.AssetMaterialization:
-    settings = {"n_pages": N_PAGES, **config}
-    done = run(
-        workspace, [counterfactual_pairs], ["counterfactual_pairs"], SHARD,
-        counterfactual_pairs=settings,
-    )  # fmt: skip
+def materialised(workspace: Workspace, **config: Any) -> dg.AssetMaterialization:
+    settings = {"counterfactual_pairs": {"n_pages": N_PAGES, **config}}
+    done = materialise_assets(workspace, ["counterfactual_pairs"], SHARD, settings)
+    assert done.success
     return done.asset_materializations_for_node("counterfactual_pairs")[0]
 
 
 @pytest.fixture(scope="module")
 def made(workspace: Workspace) -> tuple[dg.AssetMaterialization, pl.DataFrame]:
-    said = materialise(workspace)
+    said = materialised(workspace)
     return said, workspace.store().read("counterfactual_pairs", SHARD)
 
 
@@ -112,7 +94,7 @@ def test_a_removed_event_was_seen_before(made: Any) -> None:
 
 def test_the_same_configuration_gives_the_same_bytes(workspace: Workspace, made: Any) -> None:
     first = workspace.store().manifest("counterfactual_pairs", SHARD)
-    materialise(workspace)
+    materialised(workspace)
     again = workspace.store().manifest("counterfactual_pairs", SHARD)
     assert first is not None
     assert again is not None

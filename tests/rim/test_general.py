@@ -9,11 +9,11 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from dagster_project.assets.general import general_instructions
 from dagster_project.releasing import load_shard
 from dagster_project.resources import Workspace
 from prompts.releases.build import build_release
 from prompts.releases.recipe import Recipe
+from tests.rim.conftest import Materialise
 
 sys.path.append(str(Path(__file__).parent.parent / "prompts"))  # the generator of small sets
 import general_sets as sets
@@ -27,22 +27,17 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def materialised(
-    workspace: Workspace, instance: dg.DagsterInstance, **config: object
-) -> dg.ExecuteInProcessResult:
-    return dg.materialize(
-        [general_instructions], instance=instance, resources={"workspace": workspace},
-        run_config={"ops": {"general_instructions": {"config": config}}}, raise_on_error=False,
-    )  # fmt: skip
+def materialised(materialise: Materialise, **config: object) -> dg.ExecuteInProcessResult:
+    return materialise(["general_instructions"], ops={"general_instructions": config})
 
 
 def test_sets_become_a_table_and_then_rows_of_a_release(
-    root: Path, workspace: Workspace, instance: dg.DagsterInstance, tmp_path: Path
+    root: Path, workspace: Workspace, materialise: Materialise, tmp_path: Path
 ) -> None:
     sets.write_pretrain(root, 70)
     sets.write_cosyn(root, [sets.cosyn_row(i) for i in range(40)])
     (root / "LLaVA-Pretrain" / "00001" / "000000004.jpg").unlink()
-    done = materialised(workspace, instance, near_duplicates_from=None)
+    done = materialised(materialise, near_duplicates_from=None)
     assert done.success
     metadata = done.asset_materializations_for_node("general_instructions")[0].metadata
     assert metadata["dagster/partition_row_count"].value == 109
@@ -76,12 +71,12 @@ def test_sets_become_a_table_and_then_rows_of_a_release(
 
 
 def test_the_same_folder_gives_the_same_version(
-    root: Path, workspace: Workspace, instance: dg.DagsterInstance
+    root: Path, workspace: Workspace, materialise: Materialise
 ) -> None:
     sets.write_instruct(root, 12)
     versions = []
     for seed in (20, 20, 21):
-        materialised(workspace, instance, n_pairs=5, seed=seed)
+        materialised(materialise, n_pairs=5, seed=seed)
         manifest = workspace.store().manifest("general_pairs", "all")
         assert manifest is not None
         versions.append(manifest.sha256)
@@ -93,11 +88,11 @@ def test_the_same_folder_gives_the_same_version(
     [("", "NEUROGLOSS_GENERAL is not set"), ("here", "holds none of the general sets")],
 )
 def test_a_folder_that_cannot_be_read_fails_once_with_a_sentence(
-    value: str, says: str, root: Path, workspace: Workspace, instance: dg.DagsterInstance,
+    value: str, says: str, root: Path, workspace: Workspace, materialise: Materialise,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("NEUROGLOSS_GENERAL", str(root) if value else "")
-    done = materialised(workspace, instance)
+    done = materialised(materialise)
     assert not done.success
     failure = done.failure_data_for_node("general_instructions")
     assert failure is not None

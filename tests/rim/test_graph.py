@@ -10,7 +10,14 @@ import pytest
 
 from dagster_project.build import build_definitions
 from dagster_project.checks import SHARD_ASSETS
-from dagster_project.partitions import MAX_SHARDS, shards
+from dagster_project.partitions import (
+    MAX_PAIRS,
+    MAX_SHARDS,
+    VARIANTS_VARIABLE,
+    asked_recipes,
+    shards,
+    task_by_model,
+)
 from dagster_project.selections import SELECTIONS
 
 SNAPSHOT = Path(__file__).with_name("graph_snapshot.json")
@@ -58,6 +65,31 @@ def test_shards_are_static_and_few() -> None:
     assert keys == sorted(set(keys), key=keys.index)
     assert len(keys) <= MAX_SHARDS
     assert "chb-mit-03-of-08" in keys
+
+
+def test_answers_and_scores_are_few_hundred_partitions(graph: object) -> None:
+    keys = task_by_model().get_partition_keys()
+    assert {"tiny|mcq", "cerebragloss_3b|tusz", "gpt-4.1|hmc", "shipped|waveform_boxes"} <= set(
+        keys
+    )
+    for asset in ("model_answers", "scores"):
+        node = graph.get(dg.AssetKey(asset))  # type: ignore[attr-defined]
+        assert len(node.partitions_def.get_partition_keys()) == len(keys) <= MAX_PAIRS
+
+
+def test_variants_of_a_recipe_are_asked_once_they_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = ["tiny", "tiny_no_stage1", "tiny_020", "tinyer", "qwen_3b", "qwen_3b_lora"]
+    assert asked_recipes(names) == ("qwen_3b", "tiny", "tinyer")
+    assert asked_recipes(names, ["tiny_020"]) == ("qwen_3b", "tiny", "tiny_020", "tinyer")
+    assert asked_recipes(names, ["all"]) == tuple(sorted(names))
+    monkeypatch.setenv(VARIANTS_VARIABLE, "tiny_no_stage1, tiny_stage1_020")
+    keys = set(task_by_model.__wrapped__().get_partition_keys())
+    assert {"tiny_no_stage1|mcq", "tiny_stage1_020|mcq"} <= keys
+    monkeypatch.setenv(VARIANTS_VARIABLE, "tiny_no_stage9")
+    with pytest.raises(ValueError, match="'tiny_no_stage9', which is no variant"):
+        task_by_model.__wrapped__()
 
 
 def test_costly_assets_are_never_automatic(defs: dg.Definitions, graph: object) -> None:

@@ -25,7 +25,7 @@ from dagster_project.cli import main
 from dagster_project.embedding import stored_overlap
 from dagster_project.estimating import estimate_asking
 from dagster_project.failures import PermanentFailure
-from dagster_project.judging import judge_stored
+from dagster_project.judging import answerer_of, judge_stored
 from dagster_project.partitions import task_by_model
 from dagster_project.resources import Workspace, corpus_of
 from dagster_project.under_test import (
@@ -234,6 +234,21 @@ def test_a_judge_does_not_judge_its_own_family(workspace: Workspace, models: Pat
             judge_stored(workspace, judge, task="caption", model="hosted", release="demo",
                          rubric="anchored", n_items=0)  # fmt: skip
         assert server.counts()["arrived"] == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("qwen2_5_vl_3b", "Qwen/Qwen2.5-VL-3B-Instruct"),
+        ("cerebragloss_7b", "Qwen/Qwen2.5-VL-7B-Instruct"),
+        ("qwen2.5-vl-3b", "qwen2.5-vl"),
+        ("gpt-4.1", "openai:gpt-4.1"),
+        ("tiny", ""),
+    ],
+)
+def test_what_a_model_is_made_from_decides_who_may_judge_it(model: str, expected: str) -> None:
+    assert answerer_of(model) == expected
+    assert answerer_of(model, {model: "us"}) == model
 
 
 def test_an_encoder_that_is_not_there_is_told(workspace: Workspace) -> None:

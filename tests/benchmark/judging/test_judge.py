@@ -24,13 +24,7 @@ from benchmark.judging.agreement import (
     weighted_kappa_interval,
 )
 from benchmark.judging.controls import PLANTS, planted
-from benchmark.judging.judge import (
-    Judged,
-    assert_other_family,
-    family_of,
-    judge,
-    judge_pairs,
-)
+from benchmark.judging.judge import Judged, judge, judge_pairs
 from benchmark.judging.prompt import PAIR, RUBRICS, assert_may_be_judged, rubric
 from benchmark.judging.summary import JudgeSummary
 from prompts.teachers.base import BudgetExceededError, TeacherRefusedError
@@ -219,56 +213,32 @@ def test_gated_rows_among_others_are_held_back_and_counted() -> None:
     assert found.rows == alone.rows
 
 
-@pytest.mark.parametrize(
-    ("teacher", "family"),
-    [
-        ("openai:gpt-4.1", "openai"),
-        ("openai:o3-mini", "openai"),
-        ("gemini:gemini-2.5-flash", "google"),
-        ("openai_compatible:google/gemma-3-27b", "google"),
-        ("openai_compatible:Qwen/Qwen2.5-VL-7B", "qwen"),
-        ("openai_compatible:openai/gpt-oss-120b", "openai"),
-        ("template@3", "template"),
-    ],
-)
-def test_families(teacher: str, family: str) -> None:
-    assert family_of(teacher) == family
-
-
-@pytest.mark.parametrize(
-    ("judge_id", "writers", "message"),
-    [
-        ("openai:gpt-5", ["template@3", "openai:gpt-4.1"], "'openai', which wrote the training"),
-        ("gemini:gemini-2.5-pro", ["openai_compatible:google/gemma-3-4b"], "'google'"),
-        ("openai:gpt-5", [], "without a teacher"),
-        ("openai:gpt-5", ["template@3", ""], "without a teacher"),
-        ("openai_compatible:mymodel", ["template@3"], "family of 'openai_compatible:mymodel'"),
-        ("openai:gpt-5", ["openai_compatible:mymodel"], "is not known"),
-    ],
-    ids=["same", "same maker", "no rows", "no teacher", "unknown judge", "unknown writer"],
-)
-def test_a_judge_of_the_writers_family_is_refused(
-    judge_id: str, writers: list[str], message: str
-) -> None:
-    with pytest.raises(BenchmarkError, match=message):
-        assert_other_family(judge_id, writers)
-
-
-def test_an_unknown_family_can_be_named() -> None:
-    named = {"openai_compatible:mymodel": "us"}
-    assert assert_other_family("openai_compatible:mymodel", WRITERS, named) == "us"
-    with pytest.raises(BenchmarkError, match="'us'"):
-        assert_other_family(
-            "openai_compatible:mymodel", ["openai_compatible:other"],
-            {**named, "openai_compatible:other": "us"},
-        )  # fmt: skip
-
-
 def test_a_refused_judge_is_never_asked() -> None:
     with CarefulServer() as server, gateway_to(server) as gateway:
         with pytest.raises(BenchmarkError, match="family"):
             judge(gateway, answers_of(3), model="tiny", writers=["openai:gpt-4.1"])
+        with pytest.raises(BenchmarkError, match="as is 'ours'"):
+            judge(gateway, answers_of(3), model="ours", writers=WRITERS, answerer="gpt-4.1")
+        with pytest.raises(BenchmarkError, match="as is 'ours'"):
+            judge_pairs(gateway, answers_of(1), answers_of(1), writers=WRITERS,
+                        answerers={"theirs": "", "ours": "openai/gpt-oss-20b"})  # fmt: skip
         assert server.counts()["arrived"] == 0
+
+
+@pytest.mark.parametrize("name", RUBRICS)
+def test_silence_gets_the_least_on_every_axis_and_is_not_asked_about(name: str) -> None:
+    answers = [*answers_of(2), *answers_of(4, " \n")[2:]]
+    with CarefulServer() as server, gateway_to(server) as gateway:
+        found = judge(
+            gateway, answers, model="m", writers=WRITERS, name=name, answerer="qwen2.5-vl"
+        )
+        silent = judge(gateway, answers_of(3, ""), model="m", writers=WRITERS, name=name)
+    least, top = min(rubric(name).points.values()), rubric(name).top
+    n_axes = len(rubric(name).axes)
+    assert (found.n_silent, found.rows[-1].n_items) == (2, 4)
+    assert found.rows[-1].value == (top + n_axes * least) / 2
+    assert {row.value for row in silent.rows} <= {least, n_axes * least}
+    assert (found.answerer_family, silent.answerer_family) == ("qwen", "")
 
 
 def test_pairs_are_judged_in_both_orders() -> None:

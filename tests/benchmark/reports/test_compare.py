@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,17 +60,24 @@ def runs(rows_of: Rows, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     return bad, _run(home / "good", items, lambda r: r["answer"])
 
 
-def test_a_better_model_is_seen_and_boxes_are_set_aside(runs: tuple[Path, Path]) -> None:
+def test_a_better_model_is_seen_on_the_primary_metric_of_each_task(
+    runs: tuple[Path, Path],
+) -> None:
     found = compare_runs(read_run(runs[0]), read_run(runs[1]))
     assert (found.model_a, found.model_b) == ("m", "m")
     assert {t.task: (t.verdict, t.value_b) for t in found.tests} == {
         "mcq": ("B is higher", 1.0), "caption": ("B is higher", 100.0),
+        # four subjects alone have boxes: exchanging them has no p below 1 in 8
+        "waveform_boxes": ("no difference is shown", 1.0),
     }  # fmt: skip
+    assert all(t.metric == TASKS[t.task].primary_metric for t in found.tests)
     by_task = {t.task: t for t in found.tests}
     mcq = by_task["mcq"]
     assert (mcq.gap.value, mcq.n_unparsed_a, mcq.n_unparsed_b) == (1.0, mcq.n_items, 0)
     assert mcq.p_mcnemar is None  # several items per subject
-    assert set(found.set_aside) == {"waveform_boxes"}
+    boxes = by_task["waveform_boxes"]
+    assert (boxes.value_a, boxes.gap.value, boxes.p_permutation) == (0.0, 1.0, 0.125)
+    assert not found.set_aside
     assert not found.differences
 
 
@@ -79,7 +87,9 @@ def test_swapping_the_runs_turns_the_difference_round(runs: tuple[Path, Path]) -
     for one, other in zip(forth.tests, back.tests, strict=True):
         assert one.gap.value == -other.gap.value
         assert one.p_permutation == other.p_permutation
-        assert other.verdict == "B is lower"
+        turned = {"B is higher": "B is lower"}
+        assert other.verdict == turned.get(one.verdict, one.verdict)
+    assert "B is lower" in {test.verdict for test in back.tests}
 
 
 def test_runs_of_other_items_are_set_aside(rows_of: Rows, tmp_path: Path) -> None:
@@ -89,6 +99,38 @@ def test_runs_of_other_items_are_set_aside(rows_of: Rows, tmp_path: Path) -> Non
     found = compare_runs(read_run(a), read_run(b))
     assert found.tests == ()
     assert found.set_aside == {"mcq": "other items, prompts or targets"}
+
+
+def _narratives() -> list[dict[str, Any]]:
+    """Two pages each of six people whose template names alpha; the prose says it in other words."""
+    return [
+        item(n, "Wake", subject=f"s{n % 6:02}")
+        | {"task": "narrative", "options": [], "category": "narrative",
+           "answer": "Alpha has the highest power of all the bands.", "slots": ["dominant_band=alpha"]}
+        for n in range(12)
+    ]  # fmt: skip
+
+
+def test_narratives_are_compared_on_slots_not_on_shared_words(tmp_path: Path) -> None:
+    items = {"narrative": _narratives()}
+    wordy = "Delta has the highest power of all the bands."
+    a = read_run(_run(tmp_path / "wordy", items, lambda _: wordy))
+    b = read_run(_run(tmp_path / "true", items, lambda _: "Dominant band: alpha."))
+    (found,) = compare_runs(a, b).tests
+    assert (found.metric, found.value_a, found.value_b) == ("narrator_slot_f1", 0.0, 1.0)
+    assert (found.scale, found.verdict) == (100.0, "B is higher")
+
+
+def test_scores_of_two_rules_are_not_compared(rows_of: Rows, tmp_path: Path) -> None:
+    items = {"mcq": rows_of("mcq")}
+    run = read_run(_run(tmp_path / "a", items, lambda r: r["answer"]))
+    task = run.result.tasks["mcq"]
+    tasks = {"mcq": task.model_copy(update={"score_version": "9"})}
+    other = replace(run, result=run.result.model_copy(update={"tasks": tasks}))
+    assert run.result.sha256 != other.result.sha256
+    assert compare_runs(run, other).set_aside == {"mcq": "score versions 1 and 9"}
+    old = compare_runs(other, other, model_b="majority").set_aside
+    assert "score the answers again" in old["mcq"]
 
 
 def test_two_models_alike_show_no_difference(rows_of: Rows, tmp_path: Path) -> None:
@@ -141,7 +183,7 @@ def test_balanced_accuracy_without_right_options_is_not_compared(tmp_path: Path)
     (folders[1] / REFERENCES_FILE).unlink()
     aside = compare_runs(*map(read_run, folders))
     assert aside.tests == ()
-    assert "right options" in aside.set_aside["hmc"]
+    assert "what is right" in aside.set_aside["hmc"]
 
 
 @pytest.mark.parametrize("fault", ["no folder", "no answers", "broken", "unknown", "same"])
@@ -174,7 +216,8 @@ def test_the_command_prints_markdown_or_json(
     assert shown == comparison_markdown(compare_runs(*map(read_run, runs)))
     assert "| mcq | accuracy | 0.0 | 100.0 | +100.0 |" in shown
     assert main([*arguments, "--json"]) == 0
-    assert {t["task"] for t in json.loads(capsys.readouterr().out)["tests"]} == {"mcq", "caption"}
+    tested = {t["task"] for t in json.loads(capsys.readouterr().out)["tests"]}
+    assert tested == {"mcq", "caption", "waveform_boxes"}
     assert main(["benchmark", "compare", "nowhere", str(runs[0])]) == 2
     assert "no benchmark run" in capsys.readouterr().err
 

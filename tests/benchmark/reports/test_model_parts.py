@@ -95,7 +95,7 @@ def judged(model: str, n_lower: int) -> JudgeSummary:
         axis="sum", value=3.5, low=3.0, high=4.0, spread=0.1, n_items=9, n_subjects=4
     )  # fmt: skip
     return JudgeSummary(
-        model=f"{model}{ON}mcq", judge="openai:gpt-5", judge_family="openai",
+        model=f"{model}{ON}mcq", judge="openai:gpt-5", judge_family="openai", answerer_family="",
         writers=("template@3",), prompt="five-axes-v1", prompt_hash="x", n_repeats=3, n_dropped=0,
         cost_usd=0.1, rows=(row,), planted=(PlantedScore(kind="k", n=10, n_lower=n_lower, n_tied=0),),
         agreement={},

@@ -16,7 +16,7 @@ from benchmark.asking.models import Majority, ShuffledReference
 from benchmark.errors import BenchmarkError
 from benchmark.reports.compare import read_run
 from benchmark.reports.report import Report, write_report
-from benchmark.reports.result import Result
+from benchmark.reports.result import Result, make_result
 from benchmark.scores.detection_scores import detector_answers
 from benchmark.scores.scoring import score
 from benchmark.tasks.task import TASKS
@@ -110,6 +110,21 @@ def test_a_baseline_scored_beside_two_models_is_listed_once(scored: Scored, tmp_
     assert report.markdown.count("| *majority* |") == 1
 
 
+def test_a_baseline_on_other_items_or_of_another_release_is_listed_once_too(
+    scored: Scored, tmp_path: Path
+) -> None:
+    rows, items = scored
+    asked = [row for row in rows if (row["model"], row["metric"]) == ("majority", "accuracy")]
+    fewer = [row | {"value": 0.125, "n_items": 8} for row in asked]
+    refitted = [row | {"value": 0.75} for row in asked]
+    found = make_result([*fewer, *rows, *refitted], items, {})
+    (kept,) = (s for s in found.scores if (s.model, s.metric) == ("majority", "accuracy"))
+    assert kept.n_items == len(items["mcq"])
+    assert "12.5 % on 8 items beside another model" in kept.note
+    report = write_report(tmp_path, [*fewer, *rows, *refitted], items)
+    assert report.markdown.count("| *majority* |") == 1
+
+
 def test_the_result_file_reads_back_and_refuses_unknown_keys(report: Report) -> None:
     text = (report.path.parent / "result.json").read_text()
     assert Result.model_validate_json(text).sha256 == report.sha256
@@ -138,6 +153,13 @@ def test_a_report_about_nothing_is_refused(scored: Scored, tmp_path: Path, fault
     with pytest.raises(BenchmarkError, match=r"no scores to report|no items"):
         write_report(tmp_path, *given[fault])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_ui_is_given_the_report_without_its_folded_tables(report: Report) -> None:
+    assert "<details>" in report.markdown
+    assert "<details>" not in report.summary
+    assert "![" not in report.summary, "plots are files beside the report"
+    assert "`tiny`: **not told from chance**" in report.summary
 
 
 def test_controls_and_baselines_that_were_not_asked_are_named(report: Report) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -341,6 +342,13 @@ def test_event_rows_stand_beside_the_pages() -> None:
     assert found["fp_per_hour"]["value"] == 0.0
     assert "4 true events in 2.0 h" in found["szcore_f1"]["note"]
     assert "chance 50.0 %" in found["balanced_accuracy"]["note"]
+    silent = values(
+        score(TASKS["tusz"], pages, [a | {"answer": "", "is_parsed": False} for a in answers])
+    )
+    assert math.isnan(silent["fp_per_hour"]["value"]), (
+        "silence has no false events to be praised for"
+    )
+    assert silent["szcore_f1"]["value"] == silent["balanced_accuracy"]["value"] == 0.0
 
 
 def test_a_control_that_could_not_be_applied_stands_in_both_reports_with_its_reason(

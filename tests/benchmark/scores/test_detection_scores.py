@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from benchmark.asking.answers import Item, parse_boxes
+from benchmark.asking.answers import Item, Reply, answer_row, parse_boxes
 from benchmark.errors import BenchmarkError
 from benchmark.scores.detection_scores import detector_answers
 from benchmark.scores.scoring import score
@@ -70,6 +71,16 @@ def test_a_detector_that_finds_nothing_scores_nothing(rows: list[dict[str, Any]]
     scores = _scores(rows, [])
     assert scores["none", "map50"]["value"] == scores["none", "event_f1"]["value"] == 0
     assert scores["none", "map50"]["n_unparsed"] == 0
+
+
+def test_a_detector_that_cannot_be_read_has_no_rate_of_false_events(
+    rows: list[dict[str, Any]],
+) -> None:
+    shown = [Item.from_row(row) for row in rows]
+    said = [answer_row("boxes", item, Reply("none"), "d", "none") for item in shown]
+    scored = {r["metric"]: r for r in score(TASK, rows, said)}
+    assert math.isnan(scored["fp_per_hour"]["value"])
+    assert scored["map50"]["value"] == scored["event_f1"]["value"] == 0
 
 
 def test_boxes_of_classes_without_truth_are_no_class_but_count_as_false(

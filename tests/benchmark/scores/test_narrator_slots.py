@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.asking.answers import Item, Reply, answer_row
+from benchmark.asking.ask import grade
 from benchmark.scores.narrator_slots import slot_f1, template_slots, text_slots
 from benchmark.scores.scoring import score
 from benchmark.tasks.items import Sources, build_items
@@ -119,9 +120,16 @@ def test_a_narrative_is_scored_by_slots_words_and_a_row_for_the_missing_encoder(
     assert "no encoder folder" in rows["none", "bertscore_f1"]["note"]
 
 
-def test_an_answer_that_says_nothing_is_wrong_where_the_template_fills_no_slot() -> None:
+@pytest.mark.parametrize(
+    ("text", "f1"),
+    [(" ", 0.0), (".", 0.0), ("I am sorry.", 0.0), ("Nothing.", 0.0), ("No spikes are seen.", 1.0)],
+)
+def test_an_answer_that_says_nothing_is_wrong_where_the_template_fills_no_slot(
+    text: str, f1: float
+) -> None:
     asked = [row | {"slots": []} for row in items()]
-    said = [answer_row("text", Item.from_row(row), Reply(" "), "m", "none") for row in asked]
+    said = [answer_row("text", Item.from_row(row), Reply(text), "m", "none") for row in asked]
     rows = {r["metric"]: r for r in score(TASKS["narrative"], asked, said)}
-    assert rows["narrator_slot_f1"]["value"] == 0.0
-    assert rows["narrator_slot_f1"]["n_unparsed"] == len(asked)
+    assert rows["narrator_slot_f1"]["value"] == f1
+    assert rows["narrator_slot_f1"]["n_unparsed"] == (0 if text.strip() else len(asked))
+    assert {row["score"] for row in grade(TASKS["narrative"], asked, said)} == {f1}

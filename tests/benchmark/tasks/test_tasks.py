@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from benchmark.asking.controls import KIND_CONTROLS
+from benchmark.reports.result import Result, make_result
+from benchmark.tasks.items import Sources, build_items
 from benchmark.tasks.registry import Registry
 from benchmark.tasks.task import TASKS, Task, items_hash
 from prompts.teachers.prompt_files import user_prompts
@@ -86,6 +88,28 @@ def test_the_hash_moves_with_every_part_of_an_item(rows_of: Rows, column: str) -
 def test_the_hash_moves_with_the_task(rows_of: Rows, change: dict[str, str]) -> None:
     task = TASKS["mcq"]
     assert items_hash(replace(task, **change), rows_of("mcq")) != items_hash(task, rows_of("mcq"))
+
+
+def test_a_mended_score_raises_a_version_and_draws_no_other_items(
+    sources: Sources, rows_of: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = TASKS["mcq"]
+
+    def made(changed: Task) -> tuple[list[str], str, Result]:
+        for room in ("tasks.items", "reports.result"):
+            monkeypatch.setattr(f"benchmark.{room}.TASKS", {"mcq": changed})
+        built = build_items("mcq", sources, cap=5)
+        pages = [row["segment_id"] + row["prompt"] for row in built.rows]
+        return pages, built.sha256, make_result([], {"mcq": rows_of("mcq")}, {})
+
+    drawn, items, result = made(task)
+    same, same_items, mended = made(replace(task, score_version="9"))
+    assert (same, same_items) == (drawn, items)
+    assert mended.tasks["mcq"].score_version == "9"
+    assert mended.sha256 != result.sha256
+    other, other_items, _ = made(replace(task, version="9"))
+    assert other != drawn
+    assert other_items != items
 
 
 def test_prompts_are_phrasings_the_dataset_trains_on() -> None:

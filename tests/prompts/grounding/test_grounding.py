@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import os
 import random
 from collections.abc import Callable
@@ -228,6 +229,18 @@ def test_verdicts_name_the_ids_they_rest_on(plant: Plant) -> None:
     caption = write_caption(facts)
     checked = check_grounding(caption.sentences, facts).sentences
     assert [s.evidence for s in checked] == [s.evidence for s in caption.sentences]
+
+
+@pytest.mark.parametrize("text", ["", "Thank you.", "A sharp wave is seen at T8 near 3.4 s."])
+def test_who_says_nothing_true_has_no_fact_score(plant: Plant, text: str) -> None:
+    found = fact_score([(text, plant())])
+    assert (found.f1, found.recall) == (0.0, 0.0)
+    assert not found.precision > 0, "void or 0, never full marks"
+
+
+def test_a_fact_score_is_void_where_nothing_had_to_be_mentioned(plant: Plant) -> None:
+    found = fact_score([("I could not find any sleep spindles.", plant([]))])
+    assert math.isnan(found.f1)
 
 
 def test_parts_of_the_fact_score_are_separate(plant: Plant) -> None:
