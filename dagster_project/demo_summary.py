@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
-from pathlib import Path
 
 import polars as pl
 from rich.console import Console
@@ -50,23 +50,26 @@ def show(
         f"At most {max_recordings} recordings per shard of each real corpus were taken "
         "(--max-recordings); simulated pages are simulated, not recorded from people.",
         "Texts were written by the offline template teacher. The model is tiny and random-born: "
-        "near chance is expected.",
+        "at chance is expected, or below it where its answers cannot be read.",
         "",
         f"tables    {workspace.home()}/tables",
         f"dataset   {workspace.folder('releases', 'demo')}",
         f"models    {workspace.folder('models')}",
         f"report    {workspace.folder('reports', 'leaderboard')}",
         "",
-        "Open it:",
-        f"  export NEUROGLOSS_HOME={workspace.home()} "
-        f"DAGSTER_HOME={workspace.folder('dagster_home')}",
-        f"  {Path('.venv/bin/dagster')} dev -m dagster_project.definitions   # http://localhost:3000",
-        "",
         "Research software, not a medical device.",
     ]
     if failed:
         lines.insert(1, f"[red]failed: {', '.join(failed)}[/red]; open the UI to see why.")
     console.print(Panel("\n".join(lines), title="NeuroGloss demo", expand=False))
+    # unboxed and unbroken, so that they can be copied
+    lines = [
+        "Open it, at http://localhost:3000:",
+        f"export NEUROGLOSS_HOME={shlex.quote(str(workspace.home()))}",
+        f"export DAGSTER_HOME={shlex.quote(str(workspace.folder('dagster_home')))}",
+        ".venv/bin/dagster dev -m dagster_project.definitions",
+    ]
+    console.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)
 
 
 def _corpora(store: TableStore) -> RichTable:

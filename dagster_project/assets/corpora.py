@@ -19,6 +19,7 @@ from dagster_project.corpora.registry import corpora
 from dagster_project.corpora.segments import process_shard
 from dagster_project.corpora.spec import CorpusSpec
 from dagster_project.failures import PermanentFailure, translated
+from dagster_project.launchpad import LaunchConfig
 from dagster_project.materialisation import SEGMENT_HOURS, counts, write
 from dagster_project.partitions import simulations, simulations_to_shards
 from dagster_project.resources import Workspace, corpus_of
@@ -39,7 +40,7 @@ _SIMULATION = Grain("corpora", ("python", "file"), simulations)
 _OVERVIEW = Grain("corpora", ("python",), lambda: None)
 
 
-class SimulationConfig(dg.Config):
+class SimulationConfig(LaunchConfig):
     """How much to simulate."""
 
     n_subjects: int = Field(
@@ -51,7 +52,7 @@ class SimulationConfig(dg.Config):
     seed: int = Field(20260, ge=0, description="Seed; the same seed writes the same bytes.")
 
 
-class RecordingsConfig(dg.Config):
+class RecordingsConfig(LaunchConfig):
     """What the inventory takes in."""
 
     max_recordings: int = Field(
@@ -60,7 +61,7 @@ class RecordingsConfig(dg.Config):
     seed: int = Field(42, ge=0, description="Seed of the subject-disjoint split.")
 
 
-class SegmentsConfig(dg.Config):
+class SegmentsConfig(LaunchConfig):
     """How the work is spread."""
 
     n_workers: int = Field(

@@ -31,6 +31,7 @@ from dagster_project.corpora.edits import (
 )
 from dagster_project.detection import detector_for
 from dagster_project.failures import translated
+from dagster_project.launchpad import LaunchConfig
 from dagster_project.materialisation import SEGMENT_HOURS, counts, write
 from dagster_project.resources import Workspace, corpus_of
 from dagster_project.tables.store import TableStore
@@ -50,7 +51,7 @@ _SEED_BITS = 48
 """Seeds fit a signed 64-bit column and every reader's integers."""
 
 
-class PairsConfig(dg.Config):
+class PairsConfig(LaunchConfig):
     """How many pages are edited, and who looks at them."""
 
     n_pages: int = Field(

@@ -41,6 +41,7 @@ from dagster_project.corpora.annotations.report import annotated_page, box_count
 from dagster_project.corpora.registry import corpora
 from dagster_project.corpora.simulated.planting import PlantingSettings
 from dagster_project.failures import PermanentFailure, translated
+from dagster_project.launchpad import LaunchConfig
 from dagster_project.materialisation import counts, write
 from dagster_project.releasing import load_shard, present_shards_of
 from dagster_project.resources import Workspace, corpus_of
@@ -69,7 +70,7 @@ MONTHLY = dg.FreshnessPolicy.time_window(
 """A release is rebuilt when its shards are; two months without is a broken promise."""
 
 
-class AnnotationsConfig(dg.Config):
+class AnnotationsConfig(LaunchConfig):
     """How many pages are planted, and how large the events on them are."""
 
     n_planted: int = Field(

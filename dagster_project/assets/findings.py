@@ -15,6 +15,7 @@ from dagster_project.assets.factory import Grain
 from dagster_project.corpora.batches import segment_batches
 from dagster_project.detection import detector_for
 from dagster_project.failures import translated
+from dagster_project.launchpad import LaunchConfig
 from dagster_project.materialisation import SEGMENT_HOURS, counts, write
 from dagster_project.partitions import SHIPPED_DETECTOR
 from dagster_project.resources import Workspace
@@ -36,7 +37,7 @@ _PAGE_COLUMNS = ["segment_id", "channel_schema", "mask", "recorded_s"]
 NO_DETECTOR = "none"
 
 
-class DetectorConfig(dg.Config):
+class DetectorConfig(LaunchConfig):
     """Which detector looks at the segments."""
 
     weights: str = Field(

@@ -16,6 +16,7 @@ from pydantic import Field
 from dagster_project import previews, provenance
 from dagster_project.assets.factory import Grain
 from dagster_project.failures import PermanentFailure, translated
+from dagster_project.launchpad import LaunchConfig
 from dagster_project.materialisation import column_schema, joint_version
 from dagster_project.releasing import EVERYWHERE, GENERAL_TABLE
 from dagster_project.resources import Workspace
@@ -36,7 +37,7 @@ _CODE = (
 _MAX_SHOWN = 6
 
 
-class GeneralConfig(dg.Config):
+class GeneralConfig(LaunchConfig):
     """How many pairs are taken of each set, and what is set aside."""
 
     n_pairs: int = Field(

@@ -19,6 +19,7 @@ from pydantic import Field
 from dagster_project import previews
 from dagster_project.assets.text import TEXT, facts_of, text_result
 from dagster_project.failures import translated
+from dagster_project.launchpad import LaunchConfig
 from dagster_project.materialisation import counts
 from dagster_project.resources import Workspace, corpus_of
 from dagster_project.tables.store import TableStore
@@ -51,7 +52,7 @@ PROGRESS_EVERY_S = 10.0
 """Least time between two progress lines in a run's log."""
 
 
-class TeacherConfig(dg.Config):
+class TeacherConfig(LaunchConfig):
     """Who writes, how much, how fast, and for how much."""
 
     provider: str = Field(

@@ -14,6 +14,7 @@ from pydantic import Field
 from dagster_project import previews, provenance
 from dagster_project.assets.factory import Grain
 from dagster_project.failures import translated
+from dagster_project.launchpad import LaunchConfig
 from dagster_project.materialisation import SEGMENT_HOURS, counts, write
 from dagster_project.resources import Workspace, corpus_of
 from dagster_project.tables.store import TableStore
@@ -28,7 +29,7 @@ FACT_COLUMNS = (
 FACT_TABLES = ("segments", "findings", "judgements", "spectral_features", "spatial_features")
 
 
-class RuleTextConfig(dg.Config):
+class RuleTextConfig(LaunchConfig):
     """How rule texts are phrased."""
 
     seed: int = Field(0, ge=0, description="Seed of phrasings, options and letters.")

@@ -5,7 +5,7 @@ The interpreter of the launch settings is a script that notes what it is asked a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,12 @@ from dagster_project.assets import models
 from dagster_project.launching.launcher import Launcher
 from dagster_project.resources import Workspace
 
-Start = Callable[..., tuple[str, list[list[str]]]]
+CarryOut = Callable[..., tuple[dg.ExecuteInProcessResult, list[list[str]]]]
 
 
 @pytest.fixture
-def start(tmp_path: Path, instance: dg.DagsterInstance) -> Start:
-    """Materialise one asset; return what its run failed with and the commands it gave."""
+def carry_out(tmp_path: Path, instance: dg.DagsterInstance) -> CarryOut:
+    """Materialise assets with a trainer that fails; return the outcome and the commands given."""
     notes = tmp_path / "notes"
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\necho "$@" >> {notes}\nexit 3\n')
@@ -29,10 +29,12 @@ def start(tmp_path: Path, instance: dg.DagsterInstance) -> Start:
     settings = tmp_path / "launcher.yaml"
     settings.write_text(f"kind: subprocess\npython: {python}\n")
 
-    def run(asset: str, recipe: str, **config: Any) -> tuple[str, list[list[str]]]:
+    def run(
+        recipe: str, selection: Sequence[str], **config: Any
+    ) -> tuple[dg.ExecuteInProcessResult, list[list[str]]]:
         outcome = dg.materialize(
             [models.aligned_model, models.tuned_model],
-            selection=[asset],
+            selection=selection,
             partition_key=recipe,
             instance=instance,
             resources={
@@ -40,18 +42,23 @@ def start(tmp_path: Path, instance: dg.DagsterInstance) -> Start:
                 "launcher": Launcher(settings_file=str(settings)),
             },
             run_config={
-                "ops": {asset: {"config": config}},
+                "ops": {asset: {"config": config} for asset in selection},
                 "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
             },
             raise_on_error=False,
         )
-        (failed,) = outcome.filter_events(lambda e: e.is_step_failure)
-        said = failed.step_failure_data.user_failure_data
-        assert said
         asked = notes.read_text().splitlines() if notes.exists() else []
-        return str(said.description), [line.split() for line in asked]
+        return outcome, [line.split() for line in asked]
 
     return run
+
+
+def failure_of(outcome: dg.ExecuteInProcessResult) -> str:
+    """Return what the one step that failed said."""
+    (failed,) = outcome.filter_events(lambda e: e.is_step_failure)
+    said = failed.step_failure_data.user_failure_data
+    assert said
+    return str(said.description)
 
 
 @pytest.mark.parametrize(
@@ -64,16 +71,22 @@ def start(tmp_path: Path, instance: dg.DagsterInstance) -> Start:
     ],
 )
 def test_stage_reads_its_own_release_and_begins_from_the_stage_before(
-    start: Start, tmp_path: Path, asset: str, recipe: str, stage: str, release: str, base: str
+    carry_out: CarryOut,
+    tmp_path: Path,
+    asset: str,
+    recipe: str,
+    stage: str,
+    release: str,
+    base: str,
 ) -> None:
-    said, ((*words,),) = start(asset, recipe, max_steps=7)
+    outcome, ((*words,),) = carry_out(recipe, [asset], max_steps=7)
     home = tmp_path / "home"
     expected = ["-m", "training", stage, "--recipe", recipe]
     expected += ["--dataset", str(home / "releases" / release)]
     expected += ["--out", str(home / "models" / "vlm" / recipe / stage)]
     expected += ["--base", str(home / "models" / "vlm" / recipe / base)] if base else []
     assert words == [*expected, "--set", f"{stage}.max_steps=7"]
-    assert "the trainer ended with status 3" in said
+    assert "the trainer ended with status 3" in failure_of(outcome)
 
 
 @pytest.mark.parametrize(
@@ -83,11 +96,35 @@ def test_stage_reads_its_own_release_and_begins_from_the_stage_before(
         ("tuned_model", "cerebragloss_3b_no_stage2", "stage1"),
     ],
 )
-def test_stage_that_an_ablation_leaves_out_is_refused_in_a_sentence(
-    start: Start, tmp_path: Path, asset: str, recipe: str, last: str
+def test_stage_that_an_ablation_leaves_out_is_passed_over_and_said(
+    carry_out: CarryOut, tmp_path: Path, asset: str, recipe: str, last: str
 ) -> None:
-    said, commands = start(asset, recipe)
-    assert f"its model is that of {last}" in said
+    outcome, commands = carry_out(recipe, [asset])
+    assert outcome.success
     assert not commands
+    (made,) = outcome.asset_materializations_for_node(asset)
+    assert f"Its model is that of {last}" in str(made.metadata["left out"].value)
     folder = models.model_folder(Workspace(storage_root=str(tmp_path)), recipe)
     assert folder == tmp_path / "models" / "vlm" / recipe / last
+
+
+def test_job_of_both_stages_reaches_the_one_an_ablation_keeps(carry_out: CarryOut) -> None:
+    outcome, (words,) = carry_out("cerebragloss_3b_no_stage1", ["aligned_model", "tuned_model"])
+    assert words[2] == "stage2"
+    assert "the trainer ended with status 3" in failure_of(outcome)
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({"learning_rate": 5.0}, "learning_rate=5.0: input should be less than or equal to 0.1"),
+        ({"max_steps": -1}, "max_steps=-1: input should be greater than or equal to 0"),
+    ],
+)
+def test_number_out_of_bounds_is_refused_in_a_sentence_and_not_retried(
+    carry_out: CarryOut, config: dict[str, Any], sentence: str
+) -> None:
+    outcome, commands = carry_out("cerebragloss_3b", ["aligned_model"], **config)
+    assert failure_of(outcome).startswith(f"{sentence}; set it in the launchpad (")
+    assert not commands
+    assert not outcome.filter_events(lambda e: e.is_step_up_for_retry)

@@ -87,13 +87,13 @@ def metadata(result: StageResult) -> dict[str, Any]:
         "memory_mb": result.memory_mb,
         "processes": result.n_processes,
     }
-    return numbers | {
+    shown = {k: float(f"{v:.5g}") if isinstance(v, float) else v for k, v in numbers.items()}
+    return shown | {
         "loss_curve": {"raw_value": f"![loss](data:image/png;base64,{picture})", "type": "md"},
         "dropped_by_cause": {"raw_value": dict(result.n_dropped), "type": "json"},
-        "model": {"raw_value": result.model, "type": "path"},
         "dataset_fingerprint": result.dataset_fingerprint,
         "base_fingerprint": result.base_fingerprint,
-        "code_version": result.code_version,
+        "trainer_code": result.code_version,
     }
 
 
