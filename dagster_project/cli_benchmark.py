@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import warnings
 from pathlib import Path
 
 
@@ -58,6 +59,9 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _estimate(options: argparse.Namespace) -> int:
+    import dagster as dg
+
+    warnings.filterwarnings("ignore", category=dg.BetaWarning)
     from dagster_project.estimating import estimate_asking
     from dagster_project.resources import Workspace
 

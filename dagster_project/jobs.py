@@ -21,6 +21,20 @@ NAMES = (
 )  # fmt: skip
 
 
+_FIRST = {
+    REBUILD_CORPUS: "simulate, for the simulated corpus",
+    REBUILD_SHARD: "simulate, for the simulated corpus",
+    "write_texts": REBUILD_CORPUS,
+    BUILD_DATASET: REBUILD_SHARD,
+    "train": BUILD_DATASET,
+    "make_benchmark": REBUILD_SHARD,
+    "evaluate": "make_benchmark and train",
+    "report_corpora": REBUILD_CORPUS,
+    "report": "evaluate",
+}
+"""What is run before a job."""
+
+
 @cache
 def jobs() -> tuple[dg.UnresolvedAssetJobDefinition, ...]:
     """Return the jobs."""
@@ -28,7 +42,8 @@ def jobs() -> tuple[dg.UnresolvedAssetJobDefinition, ...]:
         dg.define_asset_job(
             name,
             selection=dg.AssetSelection.from_string(SELECTIONS[name].selection),
-            description=f"Materialises {SELECTIONS[name].answers}.",
+            description=f"Materialises {SELECTIONS[name].answers}."
+            + (f" Run first: {_FIRST[name]}." if name in _FIRST else ""),
         )
         for name in NAMES
     )

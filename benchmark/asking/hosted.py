@@ -203,6 +203,7 @@ def open_hosted(
     cache: Path | None,
     *,
     pages_may_leave: bool = False,
+    is_asking: bool = True,
 ) -> HostedModel:
     """Make a hosted model from teacher settings; its key is read from the environment now.
 
@@ -219,6 +220,8 @@ def open_hosted(
         File of the teachers' record, which keeps every answer; None forgets them.
     pages_may_leave
         As in :class:`HostedModel`.
+    is_asking
+        False for an estimate alone: no key is read then.
 
     Raises
     ------
@@ -238,7 +241,9 @@ def open_hosted(
                 f"model {name!r} has provider 'template', which writes training text and answers "
                 "nothing; name openai, gemini or openai_compatible"
             )
-        gateway = make_gateway(settings, cache, run=f"answers/{task.name}/{name}")
+        gateway = make_gateway(
+            settings, cache, run=f"answers/{task.name}/{name}", is_asking=is_asking
+        )
     except TeacherError as error:
         raise BenchmarkError(f"model {name!r} cannot be asked: {error}") from error
     return HostedModel(

@@ -107,7 +107,9 @@ def estimate_served(
     """Say in one line what asking would cost at most; nobody is asked. As :func:`ask_served`."""
     asked = _may_be_asked(model, items, name)
     with closing(
-        open_hosted(name, model.teacher, task, cache, pages_may_leave=pages_may_leave)
+        open_hosted(
+            name, model.teacher, task, cache, pages_may_leave=pages_may_leave, is_asking=False
+        )
     ) as hosted:
         stand_in = _Estimated(hosted)
         ask(stand_in, task, asked, pages, controls=controls, seed=seed)

@@ -36,6 +36,7 @@ from benchmark.scores.scoring import (
     BASELINES,
     Table,
     by_run,
+    chance_words,
     choice_rows,
     p_words,
     row_maker,
@@ -106,12 +107,7 @@ def _balanced_row(
     chance = 1 / len(items[0]["options"])
     hits = np.array([a == b for a, b in zip(reference, predicted, strict=True)], dtype=np.float64)
     p = sign_permutation_p(subjects, (_weights(reference) * (hits - chance)).tolist(), seed=seed)
-    words = ("not told from chance", "above chance", "below chance")
-    inside = "lies inside" if interval.includes(chance) else "lies outside"
-    note = (
-        f"{verdict(interval, chance, p, words)} (chance {100 * chance:.1f} % {inside} the "
-        f"interval, {p_words(p)})"
-    )
+    note = chance_words(interval, chance, p)
     n_shown, n_classes = len(set(reference)), len(items[0]["options"])
     if n_shown < n_classes:
         note += f"; only {n_shown} of {n_classes} classes occur"
@@ -247,7 +243,7 @@ def _differences(
             gap, added = balanced_gap(subjects, reference, sums[model, control], other, seed=seed)
             p = sign_permutation_p(subjects, added, seed=seed)
             words = ("no difference is shown", "higher", "lower")
-            note = f"{verdict(gap, 0.0, p, words)} (paired by item, {p_words(p)})"
+            note = f"{verdict(gap, 0.0, p, words)} (paired by item, {p_words(p, gap.n_subjects)})"
             rows.append(make(f"balanced_accuracy-{name}", gap, note))
     return rows
 

@@ -252,7 +252,7 @@ def differences(
             gap = mean_interval(subjects, gaps, seed=seed)
             make = row_maker(task, (model, control), items, None)
             words = ("no difference is shown", "higher", "lower")
-            note = f"{verdict(gap, 0.0, p, words)} (paired by item, {p_words(p)})"
+            note = f"{verdict(gap, 0.0, p, words)} (paired by item, {p_words(p, gap.n_subjects)})"
             rows.append(make(f"{metric}-{name}", gap, note))
     return rows
 
@@ -315,12 +315,16 @@ def _chance_note(
 ) -> str:
     gaps = [hit - 1 / len(i["options"]) for hit, i in zip(right, items, strict=True)]
     p = sign_permutation_p([i["subject_id"] for i in items], gaps, seed=seed)
-    chance = chance_level(items)
+    return chance_words(accuracy, chance_level(items), p)
+
+
+def chance_words(accuracy: Interval, chance: float, p: float) -> str:
+    """Say whether a rate is told from chance, and what says so."""
     words = ("not told from chance", "above chance", "below chance")
     inside = "lies inside" if accuracy.includes(chance) else "lies outside"
     return (
         f"{verdict(accuracy, chance, p, words)} (chance {100 * chance:.1f} % {inside} the "
-        f"interval, {p_words(p)})"
+        f"interval, {p_words(p, accuracy.n_subjects)})"
     )
 
 
@@ -335,9 +339,11 @@ def verdict(interval: Interval, against: float, p: float, words: tuple[str, str,
     return words[1] if interval.value > against else words[2]
 
 
-def p_words(p: float) -> str:
-    """Return a p value with the test behind it."""
-    return f"p = {p:.3f} by flipping the signs of subjects"
+def p_words(p: float, n_subjects: int) -> str:
+    """Return a p value with the test behind it, and its least value where that proves nothing."""
+    least = 2.0 ** (1 - n_subjects)
+    bound = f", never below {least:.2g} with so few" if least >= 1 - LEVEL else ""
+    return f"p = {p:.3f} by flipping the signs of subjects{bound}"
 
 
 def _class_name(item: Row, letter: str) -> str:

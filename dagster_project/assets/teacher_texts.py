@@ -164,7 +164,10 @@ class _Writing:
         is_hosted = config.provider != "template"
         cache = self._workspace.folder(CACHE_FILE) if is_hosted else None
         with make_gateway(
-            settings, cache, run=f"{self._context.run.run_id}/{self._table}"
+            settings,
+            cache,
+            run=f"{self._context.run.run_id}/{self._table}",
+            is_asking=not config.dry_run,
         ) as gateway:
             if config.dry_run:
                 return self._estimated(gateway)

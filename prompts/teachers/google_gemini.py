@@ -71,7 +71,7 @@ class GeminiProvider:
 
     def __init__(self, settings: GeminiSettings) -> None:
         self._settings = settings
-        self._key = read_key(settings.api_key_env)
+        self._key = read_key(settings.api_key_env) if settings.api_key_env else ""
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, genai.Client] = (
             WeakKeyDictionary()
         )

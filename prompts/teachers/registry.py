@@ -52,6 +52,7 @@ def make_gateway(
     cache_path: Path | None,
     *,
     run: str = DEFAULT_RUN,
+    is_asking: bool = True,
 ) -> Gateway:
     """Build the gateway to a teacher from its settings, or from a mapping such as launchpad config.
 
@@ -64,6 +65,8 @@ def make_gateway(
         writer, which costs nothing, always does.
     run
         Name in the ledger; the spend cap holds over everything under it.
+    is_asking
+        False for an estimate alone: no key is read then.
 
     Raises
     ------
@@ -77,7 +80,8 @@ def make_gateway(
         cache, price, cap_usd = TeacherCache(None), Price(0.0, 0.0), 0.0
     else:
         price = _price(settings.model, settings, is_free=is_inside(settings))
-        provider, travel = PROVIDERS[settings.provider](settings), settings
+        asked = settings if is_asking else settings.model_copy(update={"api_key_env": ""})
+        provider, travel = PROVIDERS[settings.provider](asked), settings
         cache, cap_usd = TeacherCache(cache_path), settings.max_usd
     limits = Limits(travel.limits())
     return Gateway(provider, price, Budget(cap_usd), cache, limits, travel, run=run)

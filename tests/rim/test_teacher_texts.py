@@ -106,6 +106,18 @@ def test_a_dry_run_says_what_it_would_take_and_sends_nothing(
     assert few["estimate_n_requests"] == 2
 
 
+@pytest.mark.parametrize("provider", ["openai", "gemini"])
+def test_a_dry_run_needs_no_key_and_asking_does(
+    write: Write, provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "GEMINI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    result = write(provider=provider, dry_run=True, n_texts=2)
+    assert result.success, failures(result)
+    assert shown(result, "narratives")["estimate_usd"] > 0
+    assert "_API_KEY is not set" in failures(write(provider=provider, n_texts=2))
+
+
 def test_money_in_rows_and_ledger_is_the_servers_and_is_paid_once(
     write: Write, workspace: Workspace, server: FaultServer
 ) -> None:

@@ -270,8 +270,8 @@ def test_the_spend_cap_stops_the_run_and_keeps_what_was_paid(
 
 
 @pytest.mark.parametrize("provider", PROTOCOLS)
-def test_an_estimate_bounds_the_cost_and_asks_nobody(
-    provider: str, rows_of: Rows, pages_of: Pages, tmp_path: Path
+def test_an_estimate_bounds_the_cost_asks_nobody_and_needs_no_key(
+    provider: str, rows_of: Rows, pages_of: Pages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     items = free_items(rows_of("mcq")[:6])
     pages = pages_of(items)
@@ -282,7 +282,9 @@ def test_an_estimate_bounds_the_cost_and_asks_nobody(
             "name": "api", "controls": ["none", "text_only"], "seed": 0, "cache": cache,
             "pages_may_leave": True,
         }  # fmt: skip
-        before = estimate_served(model, MCQ, items, pages, **how)
+        with monkeypatch.context() as without_key:
+            without_key.delenv(KEY_ENV)
+            before = estimate_served(model, MCQ, items, pages, **how)
         assert server.counts()["arrived"] == 0
         ask_served(model, MCQ, items, pages, **how)
         usd = server.counts()["usd"]
