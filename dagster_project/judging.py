@@ -90,6 +90,11 @@ def answerer_of(model: str, families: Mapping[str, str] | None = None) -> str:
 
     That of a recipe is its base's: a judge knows its own words after fine-tuning too. A model that is
     named in ``families`` is its own id.
+
+    Raises
+    ------
+    BenchmarkError
+        If nothing is known of the model, which may be of any family.
     """
     if families and model in families:
         return model
@@ -98,8 +103,14 @@ def answerer_of(model: str, families: Mapping[str, str] | None = None) -> str:
         return f"{other.teacher['provider']}:{other.teacher.get('model', '')}"
     if isinstance(other, FolderModel):
         return other.seen if isinstance(other.seen, str) and other.seen else Path(other.folder).name
-    base = read_settings(recipe_path(model))["model"] if model in model_recipes() else {}
-    return str(base.get("name", ""))
+    if model not in model_recipes():
+        raise BenchmarkError(
+            f"model {model!r} is no recipe and has no file among the models under test, so its family "
+            f"is not known; name it in families, such as {{{model!r}: 'its-maker'}}"
+        )
+    base = str(read_settings(recipe_path(model))["model"].get("name", ""))
+    # a folder on this machine is known by its own name; a hub id keeps its owner
+    return Path(base).name if Path(base).expanduser().is_absolute() else base
 
 
 def judge_summaries(folder: Path) -> list[JudgeSummary]:

@@ -61,14 +61,14 @@ def graded_answers(
     partitions
         From :func:`current_scores`.
     items
-        Rows of table ``benchmark_items`` by task.
+        Rows of table ``benchmark_items`` by task; a task that was skipped has none.
     """
     rows: list[dict[str, Any]] = []
     for partition in partitions:
         answers = store.read("model_answers", partition).to_dicts()
         task = partition.partition("--")[0]
         is_current = _is_current(store, "model_answers", partition)
-        rows += answers if is_current else grade(TASKS[task], items[task], answers)
+        rows += answers if is_current else grade(TASKS[task], items.get(task, ()), answers)
     return rows
 
 

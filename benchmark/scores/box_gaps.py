@@ -96,7 +96,8 @@ class _Pages:
 
 
 def _page(side: int, number: int) -> str:
-    return f"{side}|{number}"
+    # boxes of one confidence are ordered by page: the side must not decide which come first
+    return f"{number:09d}|{side}"
 
 
 def _read(a: Sequence[str], b: Sequence[str]) -> list[Box]:

@@ -45,6 +45,7 @@ CAPTION = Task(
     controls=KIND_CONTROLS["text"],
     build=caption_items,
     score=score_text,
+    score_version="2",
 )
 
 WAVEFORM_BOXES = Task(

@@ -182,6 +182,8 @@ def test_texts_graded_by_an_older_rule_are_graded_again(workspace: Workspace) ->
     store.write("model_answers", "narrative--m", [said | {"score": 33.0}], provenance={})
     (row,) = graded_answers(store, ["narrative--m"], {"narrative": [item]})
     assert row["score"] == 1.0
+    store.write("model_answers", "tusz--m", [], provenance={"skipped": "no corpus here"})
+    assert graded_answers(store, ["tusz--m"], {}) == [], "a task that was skipped stops no report"
 
 
 def test_leaks_are_told_without_recordings() -> None:

@@ -251,6 +251,22 @@ def test_what_a_model_is_made_from_decides_who_may_judge_it(model: str, expected
     assert answerer_of(model, {model: "us"}) == model
 
 
+def test_a_base_in_a_folder_is_known_by_its_name_and_not_by_where_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tmp_path / "ours.yaml"
+    recipe.write_text(f"model: {{source: checkpoint, name: {tmp_path}/Qwen2.5-VL-3B}}\n")
+    monkeypatch.setattr("dagster_project.judging.model_recipes", lambda: {"ours": None})
+    monkeypatch.setattr("dagster_project.judging.recipe_path", lambda name: recipe)
+    assert answerer_of("ours") == "Qwen2.5-VL-3B"
+
+
+def test_a_model_nobody_knows_is_of_no_known_family() -> None:
+    with pytest.raises(BenchmarkError, match=r"'gone-recipe' is no recipe.*families"):
+        answerer_of("gone-recipe")
+    assert answerer_of("gone-recipe", {"gone-recipe": "us"}) == "gone-recipe"
+
+
 def test_an_encoder_that_is_not_there_is_told(workspace: Workspace) -> None:
     context = dg.build_asset_context()
     assert stored_overlap(context, workspace, "t--m", [], [], encoder="", layer=0) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Callable
 from typing import Any
@@ -65,6 +66,29 @@ def test_a_resized_picture_is_the_processors_byte_for_byte(
     images = [{"bytes": buffer.getvalue(), "path": None}]
     sample = _encoded(vlm, make_sample(0, images=images))
     expected = vlm.processor.image_processor(images=[picture], return_tensors="np")
+    np.testing.assert_array_equal(sample.image_grid_thw, expected["image_grid_thw"])
+    np.testing.assert_array_equal(sample.pixel_values, expected["pixel_values"])
+
+
+@pytest.mark.parametrize(
+    ("size", "how"),
+    [((300, 57), {"transparency": 100}), ((5700, 30), {})],
+    ids=["transparent", "more elongated once it is fitted"],
+)
+def test_a_grey_picture_that_cannot_be_resized_beforehand_is_the_processors_too(
+    vlm: Vlm, make_sample: Any, size: tuple[int, int], how: dict[str, int]
+) -> None:
+    grey = np.random.default_rng(0).integers(0, 256, size[::-1], dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(grey).save(buffer, format="PNG", **how)
+    row = make_sample(0, images=[{"bytes": buffer.getvalue(), "path": None}])
+    processor = copy.deepcopy(vlm.processor)
+    processor.image_processor.size["longest_edge"] = 1288 * 896
+    sample = Encoder(processor, LONG)(row)
+    assert isinstance(sample, Sample), sample
+    shown = Image.open(io.BytesIO(buffer.getvalue()))
+    assert shown.mode == "L"
+    expected = processor.image_processor(images=[shown], return_tensors="np")
     np.testing.assert_array_equal(sample.image_grid_thw, expected["image_grid_thw"])
     np.testing.assert_array_equal(sample.pixel_values, expected["pixel_values"])
 

@@ -38,7 +38,8 @@ class MachineConfig(Strict):
     ----------
     n_workers
         Threads that decode pictures ahead of the model, each on a core of its own while there are
-        any; 0 does it in line.
+        any; 0 does it in line. On a CPU that leaves more or fewer threads to add up the rest, so
+        with another number results agree to rounding.
     checkpoint_every
         Optimiser steps between checkpoints.
     n_checkpoints_kept

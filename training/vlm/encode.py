@@ -199,24 +199,30 @@ class Encoder:
 
         The processor makes three equal channels and resizes each; resizing the one there is gives
         the same bytes for a third of the work, which is most of what a page costs a small model.
+        Where it would not be the same, the processor does it all: what is transparent becomes white
+        before it is resized, and rarely the fitted size would be fitted again, or be too elongated.
         """
+        if picture.mode != "L" or "transparency" in picture.info:
+            return picture
+        size = self._fit(picture.height, picture.width)
+        try:
+            is_kept = self._fit(*size) == size
+        except ValueError:
+            is_kept = False
+        return picture.resize(size[::-1], self._images.resample) if is_kept else picture
+
+    def _fit(self, height: int, width: int) -> tuple[int, int]:
         from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
-        if picture.mode != "L":
-            return picture
         images = self._images
-        size = (picture.height, picture.width)
-        for _ in range(2):  # rarely the fitted size is fitted again: then the processor does it all
-            before, size = (
-                size,
-                smart_resize(
-                    *size,
-                    factor=images.patch_size * images.merge_size,
-                    min_pixels=images.size["shortest_edge"],
-                    max_pixels=images.size["longest_edge"],
-                ),
-            )
-        return picture.resize(size[::-1], images.resample) if size == before else picture
+        fitted: tuple[int, int] = smart_resize(
+            height,
+            width,
+            factor=images.patch_size * images.merge_size,
+            min_pixels=images.size["shortest_edge"],
+            max_pixels=images.size["longest_edge"],
+        )
+        return fitted
 
 
 def conversation(messages: Sequence[Mapping[str, str]], has_image: bool) -> list[dict[str, Any]]:
