@@ -1,4 +1,4 @@
-"""Shared by all tests: where real recordings lie, and which files come first."""
+"""Shared fixtures: where real recordings lie."""
 
 from __future__ import annotations
 
@@ -18,11 +18,3 @@ def data_root() -> Path:
     if not root.is_dir():
         pytest.fail(f"NEUROGLOSS_DATA={value!r} is not a folder")
     return root
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files that train or run the graph first: a long one taken up last keeps a core idle."""
-    long = {
-        item.path for item in items for mark in ("heavy", "e2e") if item.get_closest_marker(mark)
-    }
-    items.sort(key=lambda item: item.path not in long)

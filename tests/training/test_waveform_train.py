@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import shutil
@@ -78,6 +79,15 @@ def trained(
 ) -> tuple[Path, DetectorCard]:
     folder = tmp_path_factory.mktemp("trained")
     return folder, train_detector(data, RECIPE, folder, told.append)
+
+
+def test_a_network_leaves_pillow_as_it_is() -> None:
+    from PIL import Image, UnidentifiedImageError
+
+    build_network(RECIPE.network, RECIPE.optimiser, seed=0)
+    assert Image.open.__module__ == "PIL.Image"
+    with pytest.raises(UnidentifiedImageError):
+        Image.open(io.BytesIO(b"no picture"))
 
 
 def test_loss_falls_and_the_shipped_folder_loads(

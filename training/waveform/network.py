@@ -39,9 +39,11 @@ _INITIAL_STRIDES = 2.0
 
 
 def prepare_ultralytics() -> None:
-    """Keep ultralytics off the network and torchvision importable; call before importing either.
+    """Import ultralytics off the network, beside a torchvision that loads; call before using either.
 
-    Values already in the environment stay as they are.
+    Values already in the environment stay as they are, and so does Pillow: ultralytics replaces
+    ``PIL.Image.open`` for the whole process, after which a broken picture is no longer refused but
+    asks for a package.
     """
     config_dir = Path(tempfile.gettempdir()) / "neurogloss-ultralytics"
     config_dir.mkdir(parents=True, exist_ok=True)
@@ -54,6 +56,12 @@ def prepare_ultralytics() -> None:
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
     torchvision_shim.install()
+    from PIL import Image
+
+    kept = Image.open
+    import ultralytics.nn.tasks  # noqa: F401
+
+    vars(Image)["open"] = kept
 
 
 def network_spec(recipe: NetworkRecipe) -> dict[str, Any]:
